@@ -1,0 +1,43 @@
+__version__: str
+
+from . import (
+    adaptation,
+    audio,
+    backbones,
+    classifiers,
+    datasets,
+    embedding,
+    exceptions,
+    features,
+    losses,
+)
+from .adaptation import CORALTransformer
+from .classifiers import (
+    DANNClassifier,
+    DomainAdaptiveClassifier,
+    FineTunedClassifier,
+    MMDAligner,
+)
+from .embedding import PretrainedEmbedding
+from .features import LPC, MFCC, MelSpectrogram
+
+__all__ = [
+    "LPC",
+    "MFCC",
+    "CORALTransformer",
+    "DANNClassifier",
+    "DomainAdaptiveClassifier",
+    "FineTunedClassifier",
+    "MMDAligner",
+    "MelSpectrogram",
+    "PretrainedEmbedding",
+    "adaptation",
+    "audio",
+    "backbones",
+    "classifiers",
+    "datasets",
+    "embedding",
+    "exceptions",
+    "features",
+    "losses",
+]

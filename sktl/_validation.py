@@ -1,0 +1,86 @@
+"""The one place that touches scikit-learn's private checks, and checks shared by folders."""
+
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Hidden,
+    Interval,
+    InvalidParameterError,
+    Options,
+    StrOptions,
+    validate_params,
+)
+from sklearn.utils.validation import (
+    _check_feature_names,
+    _check_feature_names_in,
+    _check_n_features,
+    _check_sample_weight,
+    _check_y,
+    check_array,
+    check_is_fitted,
+    validate_data,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "HasMethods",
+    "Hidden",
+    "Interval",
+    "InvalidParameterError",
+    "Options",
+    "StrOptions",
+    "_check_feature_names",
+    "_check_feature_names_in",
+    "_check_n_features",
+    "_check_sample_weight",
+    "_check_y",
+    "_fit_context",
+    "check_array",
+    "check_is_fitted",
+    "check_sr",
+    "resolve_device",
+    "validate_data",
+    "validate_params",
+]
+
+
+def check_sr(sr: Any) -> float:
+    """Return `sr` when it can be a sample rate in Hz, else say what one looks like."""
+    if isinstance(sr, bool) or not isinstance(sr, Real) or not np.isfinite(float(sr)):
+        raise ValueError(
+            f"sr={sr!r} is not a sample rate; give the rate of the clips in Hz, e.g. sr=16000."
+        )
+    if sr <= 0:
+        raise ValueError(f"sr={sr!r} is not positive; give a rate in Hz, e.g. sr=16000.")
+    if sr < 100:
+        raise ValueError(
+            f"sr={sr!r} Hz is too low for audio; rates are in Hz, not kHz: "
+            f"did you mean sr={int(sr * 1000)}?"
+        )
+    return sr  # type: ignore[return-value]
+
+
+def resolve_device(device: "str | torch.device") -> "torch.device":
+    """Turn `device` ("auto", "cpu", "cuda", "cuda:1", …) into a device that is there."""
+    import torch
+
+    if isinstance(device, str) and device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"device={device!r} is not a device; give 'auto', 'cpu', 'cuda' or 'cuda:<index>'."
+        ) from error
+    if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"device={device!r} but torch sees {torch.cuda.device_count()} CUDA devices; "
+            "give device='auto' or 'cpu'."
+        )
+    return resolved
