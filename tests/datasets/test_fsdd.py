@@ -1,0 +1,207 @@
+import hashlib
+import io
+import os
+import tarfile
+import threading
+from collections import Counter
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from sktl.datasets import _fsdd, fetch_fsdd
+from sktl.exceptions import DownloadError
+
+TINY = {f"{d}_ann_{t}.wav": f"{d} {t}".encode() for d in (0, 1) for t in (0, 4, 5, 10)}
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Make the published data set one of eight files."""
+    manifest = {name: hashlib.sha256(body).hexdigest() for name, body in TINY.items()}
+    monkeypatch.setattr(_fsdd, "_manifest", lambda: manifest)
+
+
+@pytest.fixture
+def publish(monkeypatch, tmp_path):
+    """Serve an archive with the given members in place of the published one."""
+    web = tmp_path / "web"
+    web.mkdir()
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=web)) as httpd:
+        thread = threading.Thread(target=httpd.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{httpd.server_port}/fsdd.tar.gz"
+        monkeypatch.setattr(_fsdd, "_URL", url)
+        yield lambda members: (web / "fsdd.tar.gz").write_bytes(archive(members))
+        httpd.shutdown()
+        thread.join()
+
+
+def archive(members):
+    """Bytes of a .tar.gz; a member's body is bytes, or the text a symbolic link points to."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, body in members.items():
+            member = tarfile.TarInfo(name)
+            if isinstance(body, str):
+                member.type, member.linkname = tarfile.SYMTYPE, body
+                tar.addfile(member)
+            else:
+                member.size = len(body)
+                tar.addfile(member, io.BytesIO(body))
+    return buffer.getvalue()
+
+
+def upstream(files=TINY):
+    return {f"free-spoken-digit-dataset-1.0.10/recordings/{k}": v for k, v in files.items()}
+
+
+def fill(folder, files=TINY):
+    folder.mkdir(parents=True)
+    for name, body in files.items():
+        (folder / name).write_bytes(body)
+
+
+def test_the_real_data_set_is_found_and_described_by_its_file_names(fsdd_dir):
+    digits = fetch_fsdd(data_home=fsdd_dir.parent, download_if_missing=False)
+    assert len(digits.paths) == len(set(digits.paths)) == 3000
+    for path, digit, speaker, take in zip(
+        digits.paths, digits.target, digits.speaker, digits.take, strict=True
+    ):
+        assert Path(path).name == f"{digit}_{speaker}_{take}.wav"
+    assert set(Counter(zip(digits.speaker, digits.target, strict=True)).values()) == {50}
+    assert set(digits.speaker) == {"george", "jackson", "lucas", "nicolas", "theo", "yweweler"}
+
+
+def test_the_official_test_set_is_takes_0_to_4(fsdd_dir):
+    digits = fetch_fsdd(data_home=fsdd_dir.parent, download_if_missing=False)
+    assert digits.test.dtype == bool
+    assert digits.test.sum() == 300
+    assert set(digits.take[digits.test]) == {0, 1, 2, 3, 4}
+    assert set(digits.take[~digits.test]) == set(range(5, 50))
+
+
+def test_the_default_folder_is_in_sktl_home(fsdd_dir):
+    paths, target = fetch_fsdd(return_X_y=True, download_if_missing=False)
+    assert Path(paths[0]).parent == fsdd_dir
+    assert len(paths) == len(target) == 3000
+    assert soundfile.info(paths[0]).samplerate == 8000
+
+
+def test_one_changed_byte_in_the_real_data_set_is_noticed(fsdd_dir, tmp_path):
+    folder = tmp_path / "fsdd"
+    folder.mkdir()
+    for file in fsdd_dir.iterdir():
+        os.symlink(file, folder / file.name)
+    damaged = folder / "3_theo_7.wav"
+    body = bytearray(damaged.read_bytes())
+    damaged.unlink()
+    body[-1] ^= 1
+    damaged.write_bytes(body)
+    with pytest.raises(DownloadError, match=r"1 of the 3000 files .*\(wrong SHA-256\): 3_theo_7"):
+        fetch_fsdd(data_home=tmp_path)
+    assert len(fetch_fsdd(data_home=tmp_path, verify=False).paths) == 3000
+
+
+@pytest.mark.parametrize("layout", ["fsdd", "fsdd/recordings"])
+def test_both_layouts_are_found_without_a_download(tiny, tmp_path, layout):
+    fill(tmp_path / layout)
+    digits = fetch_fsdd(data_home=str(tmp_path), download_if_missing=False)
+    assert [Path(path).name for path in digits.paths] == [
+        f"{d}_ann_{t}.wav" for d in (0, 1) for t in (0, 4, 5, 10)
+    ]
+    assert Path(digits.paths[0]).parent == tmp_path / layout
+    np.testing.assert_array_equal(digits.target, [0, 0, 0, 0, 1, 1, 1, 1])
+    np.testing.assert_array_equal(digits.test, [True, True, False, False] * 2)
+
+
+def test_without_a_download_a_missing_data_set_is_named(tiny, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"No Free Spoken Digit Dataset in .*fsdd") as error:
+        fetch_fsdd(data_home=tmp_path, download_if_missing=False)
+    assert "download_if_missing=True" in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_files_are_counted_and_named(tiny, tmp_path):
+    fill(tmp_path / "fsdd", {"0_ann_0.wav": TINY["0_ann_0.wav"]})
+    message = r"7 of the 8 files .* are missing: 0_ann_4\.wav, .* and 2 more\. Move that folder"
+    with pytest.raises(DownloadError, match=message):
+        fetch_fsdd(data_home=tmp_path)
+    with pytest.raises(DownloadError, match="are missing"):
+        fetch_fsdd(data_home=tmp_path, verify=False)
+
+
+def test_a_download_is_unpacked_verified_and_kept(tiny, publish, tmp_path):
+    publish(upstream())
+    digits = fetch_fsdd(data_home=tmp_path / "home")
+    for path in digits.paths:
+        assert Path(path).read_bytes() == TINY[Path(path).name]
+    assert [p.name for p in (tmp_path / "home" / "fsdd").iterdir()] == ["recordings"]
+    again = fetch_fsdd(data_home=tmp_path / "home", download_if_missing=False)
+    assert again.paths == digits.paths
+
+
+def test_only_the_published_files_leave_the_archive(tiny, publish, tmp_path):
+    root = "free-spoken-digit-dataset-1.0.10"
+    publish(
+        {
+            "../evil.wav": b"x",
+            f"{root}/recordings/../../../evil.wav": b"x",
+            str(tmp_path / "evil.wav"): b"x",
+            f"{root}/README.md": b"x",
+            f"{root}/recordings/9_bob_0.wav": b"x",
+            f"{root}/recordings/0_ann_0.wav": "/etc/hostname",
+            **upstream(),
+        }
+    )
+    fetch_fsdd(data_home=tmp_path / "home")
+    found = [p for p in (tmp_path / "home").rglob("*") if not p.is_dir()]
+    assert {p.name for p in found} == set(TINY)
+    assert not any(p.is_symlink() for p in found)
+    assert not list(tmp_path.rglob("evil.wav"))
+
+
+def test_an_archive_with_a_damaged_file_leaves_nothing(tiny, publish, tmp_path):
+    publish(upstream(TINY | {"1_ann_5.wav": b"other"}))
+    with pytest.raises(DownloadError, match=r"not the published ones .*: 1_ann_5\.wav"):
+        fetch_fsdd(data_home=tmp_path / "home")
+    assert list((tmp_path / "home" / "fsdd").iterdir()) == []
+
+
+def test_something_that_is_no_archive_leaves_nothing(tiny, publish, tmp_path):
+    publish({})
+    (tmp_path / "web" / "fsdd.tar.gz").write_bytes(b"<html>Sorry</html>")
+    with pytest.raises(DownloadError, match="is not an archive that can be read"):
+        fetch_fsdd(data_home=tmp_path / "home")
+    assert list((tmp_path / "home" / "fsdd").iterdir()) == []
+
+
+def test_a_truncated_archive_leaves_nothing(tiny, publish, tmp_path):
+    publish({})
+    body = archive(upstream({name: os.urandom(2000) for name in TINY}))
+    (tmp_path / "web" / "fsdd.tar.gz").write_bytes(body[: len(body) // 2])
+    with pytest.raises(DownloadError, match="is not an archive that can be read"):
+        fetch_fsdd(data_home=tmp_path / "home")
+    assert list((tmp_path / "home" / "fsdd").iterdir()) == []
+
+
+def test_a_failed_download_says_where_the_recordings_belong(tiny, publish, tmp_path):
+    message = r"the server answered 404 .*or unpack the archive's folder recordings into .*fsdd\."
+    with pytest.raises(DownloadError, match=message):
+        fetch_fsdd(data_home=tmp_path / "home")
+
+
+def test_a_folder_of_the_users_is_never_replaced(tiny, publish, tmp_path):
+    publish(upstream())
+    fill(tmp_path / "home" / "fsdd" / "recordings", {"mine.wav": b"mine"})
+    with pytest.raises(OSError, match="recordings"):
+        fetch_fsdd(data_home=tmp_path / "home")
+    assert (tmp_path / "home" / "fsdd" / "recordings" / "mine.wav").read_bytes() == b"mine"
