@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["integer_seed", "torch_seed"]
+__all__ = ["integer_seed", "seed_torch", "torch_seed"]
 
 # torch's generators belong to the process: two fits in threads would reseed each other.
 _LOCK = threading.RLock()
@@ -28,14 +28,23 @@ def integer_seed(random_state: Any) -> int:
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
+def seed_torch(seed: int, device: "torch.device | str" = "cpu") -> None:
+    """Seed the CPU's generator and that of `device`; `torch.manual_seed` seeds every GPU's."""
+    import torch
+
+    torch.default_generator.manual_seed(seed)
+    device = torch.device(device)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+
+
 @contextmanager
 def torch_seed(seed: int, device: "torch.device | str" = "cpu") -> Iterator[None]:
     """Seed torch inside the block, alone among threads, and restore it afterwards."""
     import torch
 
     device = torch.device(device)
-    index = device.index or 0
-    devices = [index] if device.type == "cuda" else []
-    with _LOCK, torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+    with _LOCK, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        seed_torch(seed, device)
         yield

@@ -61,7 +61,7 @@ def check_sr(sr: Any) -> float:
     if sr < 100:
         raise ValueError(
             f"sr={sr!r} Hz is too low for audio; rates are in Hz, not kHz: "
-            f"did you mean sr={int(sr * 1000)}?"
+            f"did you mean sr={round(float(sr) * 1000)}?"
         )
     return sr  # type: ignore[return-value]
 

@@ -87,7 +87,7 @@ class Clips:
 
     def __init__(
         self,
-        rows: Sequence[Any] | np.ndarray,
+        rows: Any,
         sr: float,
         *,
         from_files: bool = False,
@@ -105,6 +105,28 @@ class Clips:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def take(self, index: Sequence[int] | np.ndarray) -> "Clips":
+        """Clips number `index`, in that order.
+
+        Parameters
+        ----------
+        index : array-like of int of shape (n,)
+            Positions, from 0.
+
+        Returns
+        -------
+        Clips
+        """
+        rows = np.asarray(self.rows)[index] if self.dense else [self.rows[i] for i in index]
+        return Clips(
+            rows,
+            self.sr,
+            from_files=self.from_files,
+            on_error=self.on_error,
+            n_threads=self.n_threads,
+            dtype=self.dtype,
+        )
 
     def chunks(self, size: int) -> Iterator[list[np.ndarray | None]]:
         """Iterate over the clips in order, `size` at a time.

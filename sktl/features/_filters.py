@@ -60,8 +60,8 @@ def mel_filters(
     """
     check_band(sr, fmin, fmax)
     frequencies = np.fft.rfftfreq(n_fft, 1.0 / sr)
-    limits = _hz_to_mel(np.array([fmin, sr / 2 if fmax is None else fmax]), htk)
-    edges = _mel_to_hz(np.linspace(*limits, n_mels + 2), htk)
+    low, high = _hz_to_mel(np.array([fmin, sr / 2 if fmax is None else fmax]), htk)
+    edges = _mel_to_hz(np.linspace(low, high, n_mels + 2), htk)
     lower, centre, upper = (edges[i : n_mels + i, None] for i in range(3))
     rise = (frequencies - lower) / (centre - lower)
     fall = (upper - frequencies) / (upper - centre)

@@ -117,7 +117,13 @@ def _window(window: Any, win_length: int | None, n_fft: int) -> np.ndarray:
     if callable(window):
         values = np.asarray(window(length))
     elif isinstance(window, str | tuple | Real):
-        values = get_window(window, length, fftbins=True)
+        try:
+            values = get_window(window, length, fftbins=True)
+        except ValueError as error:
+            raise ValueError(
+                f"window={window!r} is not a window that scipy.signal.get_window knows, such "
+                f"as 'hann' ({error})"
+            ) from error
     else:
         values = np.asarray(window, dtype=np.float64)
     if values.shape != (length,):

@@ -75,7 +75,7 @@ def test_file_with_nan_is_named(tmp_path):
 
 @pytest.mark.parametrize("sr", [None, "16000", 0, -1, float("nan"), True])
 def test_nonsensical_sample_rate_is_refused(tmp_path, sr):
-    with pytest.raises(ValueError, match="in Hz, e.g. sr=16000"):
+    with pytest.raises(ValueError, match=r"in Hz, e\.g\. sr=16000"):
         load_audio(tmp_path / "clip.wav", sr)
 
 

@@ -1,0 +1,167 @@
+"""Training on labelled source rows and unlabelled target rows together."""
+
+from collections.abc import Callable, Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from .._validation import Interval, StrOptions
+from ..losses import dann_schedule
+from ._base import NetworkClassifier
+from ._docs import with_shared_docs
+from ._objective import Objective
+
+__all__ = ["AdaptiveClassifier", "DomainAdaptiveClassifier"]
+
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "dann": dann_schedule,
+    "constant": lambda progress: 1.0,
+}
+LAMBDA = [Interval(Real, 0, None, closed="left")]
+
+
+class AdaptiveClassifier(NetworkClassifier):
+    """Base of the classifiers whose objective has terms for the target domain."""
+
+    _parameter_constraints: dict[str, Any] = {
+        **NetworkClassifier._parameter_constraints,
+        "lambda_schedule": [StrOptions(set(SCHEDULES)), callable],
+    }
+
+    def _objective(self) -> Objective:
+        """Every λ, bandwidth and switch that this estimator has as a parameter."""
+        own = {
+            name: getattr(self, name)
+            for name in Objective.__dataclass_fields__
+            if hasattr(self, name)
+        }
+        schedule: Any = self.lambda_schedule
+        return Objective(**own, schedule=SCHEDULES.get(schedule, schedule))
+
+    def _discriminator_hidden(self) -> tuple[int, ...] | None:
+        """Hidden widths of the domain classifier, where the objective has one."""
+        if not getattr(self, "lambda_adv", 0):
+            return None
+        hidden = tuple(self.discriminator_hidden)
+        if not all(isinstance(width, int | np.integer) and width > 0 for width in hidden):
+            raise ValueError(
+                f"discriminator_hidden={self.discriminator_hidden!r}; give a sequence of "
+                "positive whole numbers, one per hidden layer."
+            )
+        return hidden
+
+
+@with_shared_docs
+class DomainAdaptiveClassifier(AdaptiveClassifier):
+    """Network classifier with any sum of adaptation terms.
+
+    Minimises L = L_cls + λ_mmd L_mmd + λ_adv L_adv + λ_coral L_coral + λ_ent L_ent: the
+    classification loss of the source rows, and terms that draw the embeddings of source and
+    target rows together or make predictions on target rows certain. With every λ zero it is
+    :class:`FineTunedClassifier`.
+
+    Parameters
+    ----------
+    {body}
+    lambda_adv : float, default=0.0
+        Weight of the reversed gradient of a domain classifier (Ganin et al., 2016).
+    lambda_mmd : float, default=0.0
+        Weight of the multi-kernel maximum mean discrepancy (Long et al., 2015).
+    lambda_coral : float, default=0.0
+        Weight of the distance between covariances (Sun and Saenko, 2016).
+    lambda_entropy : float, default=0.0
+        Weight of the entropy of target predictions (Grandvalet and Bengio, 2005).
+    lambda_schedule : {"dann", "constant"} or callable, default="dann"
+        Factor of every λ as a function of the progress of training in [0, 1]: "dann" rises
+        as 2 / (1 + exp(-10 p)) - 1 (Ganin et al., 2016).
+    conditional : bool, default=False
+        Whether the domain classifier also sees the predictions (CDAN, Long et al., 2018).
+    discriminator_hidden : sequence of int, default=(64,)
+        Widths of the hidden layers of the domain classifier.
+    bandwidths : "median" or sequence of float, default="median"
+        Kernel widths of the MMD, see :func:`sktl.losses.mmd2`.
+    {training}
+
+    Attributes
+    ----------
+    {attributes}
+
+    See Also
+    --------
+    DANNClassifier : The adversarial term alone.
+    MMDAligner : The MMD term alone; also a transformer.
+
+    References
+    ----------
+    Y. Ganin et al., "Domain-adversarial training of neural networks", JMLR 17, 2016.
+
+    M. Long et al., "Learning transferable features with deep adaptation networks", ICML 2015.
+
+    B. Sun and K. Saenko, "Deep CORAL: correlation alignment for deep domain adaptation",
+    ECCV workshops 2016.
+
+    Y. Grandvalet and Y. Bengio, "Semi-supervised learning by entropy minimization",
+    NeurIPS 2005.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_classification
+    >>> from sktl.classifiers import DomainAdaptiveClassifier
+    >>> X, y = make_classification(random_state=0)
+    >>> sample_domain = [1] * 50 + [-1] * 50
+    >>> clf = DomainAdaptiveClassifier(lambda_mmd=1.0, lambda_coral=1.0, random_state=0)
+    >>> clf.fit(X, y, sample_domain=sample_domain).predict(X[50:]).shape
+    (50,)
+    """
+
+    _parameter_constraints: dict[str, Any] = {
+        **AdaptiveClassifier._parameter_constraints,
+        "lambda_adv": LAMBDA,
+        "lambda_mmd": LAMBDA,
+        "lambda_coral": LAMBDA,
+        "lambda_entropy": LAMBDA,
+        "conditional": ["boolean"],
+        "discriminator_hidden": ["array-like"],
+        "bandwidths": [StrOptions({"median"}), "array-like"],
+    }
+
+    def __init__(
+        self,
+        backbone: Any = "auto",
+        *,
+        lambda_adv: float = 0.0,
+        lambda_mmd: float = 0.0,
+        lambda_coral: float = 0.0,
+        lambda_entropy: float = 0.0,
+        lambda_schedule: str | Callable[[float], float] = "dann",
+        conditional: bool = False,
+        discriminator_hidden: Sequence[int] = (64,),
+        bandwidths: str | Sequence[float] = "median",
+        weights: Any = "pretrained",
+        frozen_layers: int | str = 0,
+        head: str = "linear",
+        layer_decay: float = 1.0,
+        unfreeze_every: int | None = None,
+        l2_sp: float = 0.0,
+        cache: bool = True,
+        memory: Any = None,
+        lr: float = 1e-3,
+        max_epochs: int = 50,
+        batch_size: int = 64,
+        optimizer: Any = "adamw",
+        weight_decay: float = 0.01,
+        class_weight: Any = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        warm_start: bool = False,
+        device: Any = "auto",
+        precision: str = "auto",
+        callbacks: list[Any] | None = None,
+        net_params: dict[str, Any] | None = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        random_state: Any = None,
+    ) -> None:
+        self._set_parameters(locals())

@@ -1,0 +1,159 @@
+"""Embeddings of a pretrained network as a scikit-learn transformer."""
+
+from numbers import Integral
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+
+from sktl._random import integer_seed, torch_seed
+from sktl._validation import StrOptions, _fit_context, check_is_fitted, resolve_device
+from sktl.backbones import fingerprint, make_backbone
+from sktl.embedding._cache import open_store
+from sktl.embedding._rows import check_rows, iter_units
+
+__all__ = ["PretrainedEmbedding", "row_shape"]
+
+
+def row_shape(X: Any) -> tuple[int, ...] | None:
+    """Shape of one row of an array, or None for anything else (lists of clips, say)."""
+    shape = np.shape(X) if isinstance(X, np.ndarray | torch.Tensor) else getattr(X, "shape", None)
+    return tuple(shape[1:]) if shape is not None and len(shape) > 1 else None
+
+
+class PretrainedEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Map every clip to the embedding of a pretrained network.
+
+    A clip longer than the network's input is cut into patches, whose embeddings are
+    averaged. A row's embedding does not depend on the rows it is computed with.
+
+    Parameters
+    ----------
+    backbone : str, Module, callable or estimator, default="speech-mini"
+        Name of a network (see :func:`sktl.backbones.available_backbones`), the user's own
+        module or zero-argument factory, or a fitted network estimator of this package.
+    weights : {"pretrained"}, path-like or None, default="pretrained"
+        Published weights, a file of weights, or None for random ones.
+    memory : path-like or joblib.Memory, default=None
+        Folder where embeddings of single rows are kept and found again.
+    on_error : {"raise", "nan"}, default="raise"
+        What to do with a file that cannot be read: raise an error that names every such
+        file, or return a row of NaN and warn once.
+    device : str or torch.device, default="auto"
+        Where to compute; "auto" takes a CUDA device if there is one.
+    n_jobs : int, default=None
+        Threads that read files ahead of the network.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the random weights when ``weights=None``.
+
+    Attributes
+    ----------
+    backbone_ : Backbone
+        The network.
+    n_features_in_ : int
+        Number of samples of a clip; only when X was a 2-D array.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the columns of X, when all of them are strings.
+
+    See Also
+    --------
+    sktl.classifiers.FineTunedClassifier : Trains the network as well.
+
+    Examples
+    --------
+    >>> from sktl.datasets import load_voices
+    >>> from sktl.embedding import PretrainedEmbedding
+    >>> clips, digits = load_voices(return_X_y=True)
+    >>> PretrainedEmbedding().fit_transform(clips[:3]).shape[0]
+    3
+    """
+
+    _parameter_constraints = {
+        "backbone": "no_validation",
+        "weights": "no_validation",
+        "memory": "no_validation",
+        "on_error": [StrOptions({"raise", "nan"})],
+        "device": "no_validation",
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        backbone: Any = "speech-mini",
+        *,
+        weights: Any = "pretrained",
+        memory: Any = None,
+        on_error: Literal["raise", "nan"] = "raise",
+        device: Any = "auto",
+        n_jobs: int | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.backbone = backbone
+        self.weights = weights
+        self.memory = memory
+        self.on_error = on_error
+        self.device = device
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Load the network and check X; nothing is learned from X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_clips, n_samples) or sequence of clips or paths
+            Clips at the network's sample rate, values in [-1, 1], or audio files.
+        y : object, default=None
+            Ignored.
+
+        Returns
+        -------
+        self : PretrainedEmbedding
+            The fitted transformer.
+        """
+        device = resolve_device(self.device)
+        open_store(self.memory, "")
+        with torch_seed(integer_seed(self.random_state), device):
+            body = make_backbone(self.backbone, weights=self.weights, row_shape=row_shape(X))
+        check_rows(self, X, body.input_spec, reset=True, on_error=self.on_error)
+        self.backbone_ = body.requires_grad_(False).eval()
+        self._n_features_out = body.embedding_size
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Embed every row of X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_clips, n_samples) or sequence of clips or paths
+            Clips at the network's sample rate, values in [-1, 1], or audio files.
+
+        Returns
+        -------
+        ndarray of shape (n_clips, embedding_size), float32
+            One embedding per row.
+        """
+        check_is_fitted(self)
+        body = self.backbone_
+        rows = check_rows(
+            self, X, body.input_spec, reset=False, n_jobs=self.n_jobs, on_error=self.on_error
+        )
+        device = resolve_device(self.device)
+        body.to(device)
+
+        def embed(values: torch.Tensor) -> torch.Tensor:
+            return body.pool(body.run_blocks(values))
+
+        store = None
+        if self.memory is not None:
+            store = open_store(self.memory, f"embedding {fingerprint(body)}")
+        parts = [
+            units.mean().cpu().numpy()
+            for units in iter_units(
+                rows, body, embed, device=device, dtype=torch.float32, store=store
+            )
+        ]
+        return np.concatenate(parts)
