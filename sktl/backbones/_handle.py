@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-import torch
 from torch import Tensor, nn
 
+from sktl._random import torch_seed
 from sktl.backbones._weights import check_weights, fill, fingerprint, read_state
 
 __all__ = ["ModuleHandle"]
@@ -88,10 +88,10 @@ class ModuleHandle:
         return module
 
     def fingerprint(self) -> str:
-        """SHA-256 of the module as loaded, computed once."""
+        """SHA-256 of the module as loaded (random weights from seed 0), computed once."""
         if self._fingerprint is not None:
             return self._fingerprint
-        with torch.random.fork_rng(devices=[]):
+        with torch_seed(0):
             seen = fingerprint(self.load())
         object.__setattr__(self, "_fingerprint", seen)
         return seen

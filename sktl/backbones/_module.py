@@ -2,18 +2,20 @@
 
 import copy
 import pickle
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sktl._random import torch_seed
 from sktl.backbones._base import Backbone, InputSpec
 from sktl.backbones._cut import cut_module
 
 __all__ = ["ModuleBackbone", "copy_module", "module_spec", "reinitialize", "wrap_module"]
 
 _EXAMPLE_ROWS = 3
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class ModuleBackbone(Backbone):
@@ -67,7 +69,7 @@ def module_spec(module: Any) -> InputSpec:
     return spec if isinstance(spec, InputSpec) else InputSpec("features")
 
 
-def copy_module(module: nn.Module) -> nn.Module:
+def copy_module(module: Module) -> Module:
     """Copy of a module that shares nothing with it."""
     try:
         return copy.deepcopy(module)
@@ -97,7 +99,7 @@ def wrap_module(module: nn.Module, row_shape: tuple[int, ...] | None) -> Backbon
     spec = module_spec(module)
     module.cpu().eval()
     rows = _example_rows(module, spec, row_shape)
-    with torch.random.fork_rng(devices=[]):
+    with torch_seed(0):
         embedding_size = _embedding_size(module, rows)
         blocks, reason = cut_module(module, rows)
     return ModuleBackbone(blocks, embedding_size, spec, reason)

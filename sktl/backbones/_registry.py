@@ -211,7 +211,7 @@ def make_backbone(
         body = _from_name(backbone, weights, row_shape)
     else:
         body = wrap_module(_own_module(backbone, weights), row_shape)
-    return body.to(dtype).train()
+    return body.to(device="cpu", dtype=dtype).train()
 
 
 def _from_name(name: str, weights: Any, row_shape: RowShape) -> Backbone:
@@ -236,6 +236,8 @@ def _own_module(backbone: Any, weights: Any) -> nn.Module:
         module, drawn = _new_module(backbone), False
     if weights is None and not drawn:
         reinitialize(module)
+        if isinstance(module, Backbone):
+            module.fixed_statistics = False
     elif weights is not None and weights != "pretrained":
         state = read_state(weights)
         if isinstance(module, Backbone):
@@ -248,7 +250,9 @@ def _new_module(backbone: Any) -> nn.Module:
     if isinstance(backbone, nn.Module):
         return copy_module(backbone)
     if hasattr(backbone, "get_params") and not isinstance(backbone, type):
-        return copy_module(_fitted_backbone(backbone))
+        body = copy_module(_fitted_backbone(backbone))
+        body.blocks.requires_grad_(True)
+        return body
     if not callable(backbone):
         raise ValueError(
             f"backbone={backbone!r} is not understood; give one of {_names()}, an nn.Module, a "
@@ -263,7 +267,8 @@ def _fitted_backbone(estimator: Any) -> Backbone:
         return body
     raise NotFittedError(
         f"{type(estimator).__name__} as a backbone holds no trained network (backbone_); fit it "
-        "first, or give the last step of a pipeline."
+        "first, or give the last step of a pipeline. Where it is cloned, as in a grid search, "
+        "wrap it: sklearn.frozen.FrozenEstimator(fitted)."
     )
 
 

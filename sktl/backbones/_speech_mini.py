@@ -86,10 +86,10 @@ class SpeechMini(Backbone):
 
     Blocks: 0 to 2 are convolutions over frames and bands, 3 turns bands into channels,
     4 to 8 are residual convolutions along time, 9 pools frames by attention and maximum
-    into the embedding.
+    into 192 values; their direction is the embedding.
 
-    Training: about 1,500 English words (the ten digits and their homophones left out) in
-    1,600 accent and voice combinations of espeak-ng, with noise, reverberation, band
+    Training: 1,413 English words (the ten digits and their homophones left out) in
+    1,728 accent and voice combinations of espeak-ng, with noise, reverberation, band
     limits, speed and gain varied, to tell the words and their phonemes whatever the voice.
     The scripts and the log of the run are in ``examples/pretraining``.
 
@@ -135,6 +135,10 @@ class SpeechMini(Backbone):
     def front_end(self, clips: list[Tensor]) -> list[Tensor]:
         """Turn each waveform into patches of shape (n_patches, 96, 48)."""
         return [self._patches(clip) for clip in clips]
+
+    def pool(self, activations: Tensor) -> Tensor:
+        """Scale to length sqrt(192), so that entries are about one."""
+        return torch.nn.functional.normalize(activations) * self.embedding_size**0.5
 
     def _patches(self, clip: Tensor) -> Tensor:
         patches = self.patches

@@ -164,7 +164,8 @@ def fingerprint(module: nn.Module) -> str:
         _add_tensor(digest, name, value)
     for name, part in module.named_modules():
         for key, value in sorted(vars(part).items()):
-            if isinstance(value, Tensor | np.ndarray):
+            numeric = isinstance(value, np.ndarray) and value.dtype.kind in "biuf"
+            if isinstance(value, Tensor) or numeric:
                 _add_tensor(digest, f"{name} {key}", torch.as_tensor(value))
             elif not key.startswith("_") and key not in _MODES and _is_setting(value):
                 digest.update(f"{name} {key} {_without_addresses(value)}".encode())

@@ -359,7 +359,6 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             state["_trained"] = {
                 "weights": {name: value.cpu() for name, value in module.state_dict().items()},
                 "n_frozen": module.n_frozen,
-                "fixed_statistics": module.body.fixed_statistics,
             }
         return state
 
@@ -372,7 +371,6 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         with torch_seed(0):
             module = build_module(self._plan, self._plan.body())
         module.load_state_dict(trained["weights"])
-        module.body.fixed_statistics = trained["fixed_statistics"]
         module.freeze(trained["n_frozen"])
         device = self.device
         try:

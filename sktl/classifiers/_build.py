@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from ..audio import Clips, is_clips
 from ..backbones import Backbone, ModuleHandle, input_kind, make_backbone
@@ -53,7 +54,8 @@ def resolve_input(estimator: Any, X: Any) -> tuple[Rows, Backbone, Plan]:
         if automatic:
             backbone = "cnn" if array.ndim == 3 else "mlp"
     shape = None if array is None else array.shape[1:]
-    body = make_backbone(backbone, weights=estimator.weights, row_shape=shape)
+    dtype = _dtype(backbone, array)
+    body = make_backbone(backbone, weights=estimator.weights, row_shape=shape, dtype=dtype)
     spec = body.input_spec
     if clips and spec.kind != "waveform":
         raise ValueError(
@@ -65,21 +67,26 @@ def resolve_input(estimator: Any, X: Any) -> tuple[Rows, Backbone, Plan]:
         rows = check_rows(estimator, X, spec, reset=True, n_jobs=estimator.n_jobs)
     else:
         rows = array
-    return rows, body, _plan(backbone, body, rows)
+    scaled = isinstance(rows, Clips) or not isinstance(backbone, str)
+    scaler = None
+    if not isinstance(rows, Clips) and not _is_own(backbone):
+        scaler = (rows.shape[1], 1) if spec.kind == "spectrogram" else rows.shape[1:]
+    shape = None if isinstance(rows, Clips) else shape
+    return rows, body, Plan(backbone, shape, scaler, scaled, dtype, body.fixed_statistics)
 
 
-def _plan(backbone: Any, body: Backbone, rows: Rows) -> Plan:
-    fixed = body.fixed_statistics
-    if isinstance(rows, Clips):
-        return Plan(backbone, None, None, True, torch.float32, fixed)
-    shape = rows.shape[1:]
-    if not isinstance(backbone, str) and not hasattr(backbone, "backbone_"):
-        # A user's own module brings its own scaling.
-        dtypes = [p.dtype for p in body.parameters() if p.is_floating_point()]
-        return Plan(backbone, shape, None, True, dtypes[0] if dtypes else torch.float32, fixed)
-    scaler = (shape[0], 1) if body.input_spec.kind == "spectrogram" else shape
-    dtype = torch.float64 if rows.dtype == np.float64 else torch.float32
-    return Plan(backbone, shape, scaler, not isinstance(backbone, str), dtype, fixed)
+def _is_own(backbone: Any) -> bool:
+    """Whether it is a network of the user's, which brings its own scaling and precision."""
+    return not isinstance(backbone, str) and not hasattr(backbone, "backbone_")
+
+
+def _dtype(backbone: Any, array: np.ndarray | None) -> torch.dtype:
+    """Precision of the weights: that of the rows, or of a module that is given."""
+    double = array is not None and array.dtype == np.float64
+    if _is_own(backbone):
+        weights = backbone.parameters() if isinstance(backbone, nn.Module) else ()
+        double = any(weight.dtype == torch.float64 for weight in weights)
+    return torch.float64 if double else torch.float32
 
 
 def build_module(plan: Plan, body: Backbone) -> TransferModule:

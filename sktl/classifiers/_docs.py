@@ -12,7 +12,8 @@ BODY = """
 backbone : str, Module, callable or estimator, default="auto"
     The network body: a name from :func:`sktl.backbones.available_backbones`, the user's own
     module or zero-argument factory, or a fitted network estimator, whose trained body is the
-    start. "auto" takes "mlp" for 2-D arrays, "cnn" for 3-D arrays (spectrograms) and
+    start (in a grid search, wrapped in :class:`sklearn.frozen.FrozenEstimator`, since clones
+    are not fitted). "auto" takes "mlp" for 2-D arrays, "cnn" for 3-D arrays (spectrograms) and
     "speech-mini" for lists of clips or files.
 weights : {"pretrained"}, path-like or None, default="pretrained"
     Published weights where there are any, a file of weights, or None for random ones.

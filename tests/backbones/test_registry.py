@@ -101,6 +101,20 @@ def test_a_fitted_estimator_gives_a_copy_of_its_trained_body():
     assert fingerprint(body) != fingerprint(estimator.backbone_)
 
 
+def test_what_the_estimator_had_frozen_learns_again():
+    estimator = Estimator().fit()
+    estimator.backbone_.requires_grad_(False)
+    assert all(p.requires_grad for p in make_backbone(estimator).parameters())
+
+
+def test_redrawn_weights_come_with_statistics_of_their_own():
+    network = YAMNet()
+    network.fixed_statistics = True
+    assert make_backbone(network).fixed_statistics
+    assert not make_backbone(network, weights=None).fixed_statistics
+    assert network.fixed_statistics
+
+
 def test_an_estimator_that_was_not_fitted():
     with pytest.raises(NotFittedError, match="Estimator as a backbone holds no trained network"):
         make_backbone(Estimator())

@@ -1,0 +1,51 @@
+"""Small data for the network classifiers."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.fixture(scope="session")
+def blobs():
+    """Rows of two overlapping classes in 6 dimensions, labels, and domains half and half."""
+    generator = np.random.default_rng(0)
+    y = np.arange(60) % 2
+    X = generator.normal(size=(60, 6)) + y[:, None]
+    sample_domain = np.where(generator.random(60) < 0.5, 0, -1)
+    return X, y, sample_domain
+
+
+@pytest.fixture(scope="session")
+def images():
+    """Spectrograms (24, 12, 20) of three classes."""
+    generator = np.random.default_rng(1)
+    y = np.arange(24) % 3
+    X = generator.normal(size=(24, 12, 20))
+    X[np.arange(24), 4 * y] += 3.0
+    return X, y
+
+
+@pytest.fixture(scope="session")
+def ragged():
+    """Ten clips of 0.1 to 2.6 s: tones of two pitches in noise."""
+    generator = np.random.default_rng(2)
+    y = np.arange(10) % 2
+    clips = []
+    for i, label in enumerate(y):
+        time = np.arange(1600 + 4400 * i) / 16000
+        tone = 0.3 * np.sin(2 * np.pi * (300 + 900 * label) * time)
+        clips.append((tone + 0.01 * generator.normal(size=len(time))).astype(np.float32))
+    return clips, y
+
+
+@pytest.fixture
+def chain():
+    """Function that makes a chain of layers, with weights that are the same every time."""
+
+    def make(*layers):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return nn.Sequential(*(layer() for layer in layers))
+
+    return make
