@@ -26,7 +26,7 @@ def load_audio(path: Path, sr: float) -> np.ndarray:
     Parameters
     ----------
     path : str or PathLike
-        File in any format that libsndfile reads: WAV, FLAC, OGG, MP3, AIFF, …
+        File in any format that libsndfile reads, such as WAV, FLAC, OGG and MP3.
     sr : float
         Sample rate of the result in Hz.
 

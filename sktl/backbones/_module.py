@@ -134,7 +134,7 @@ def _example_rows(module: nn.Module, spec: InputSpec, row_shape: tuple[int, ...]
                 "X as an array. A module that takes clips says so by "
                 "module.input_spec = InputSpec('waveform', sr=16000)."
             )
-        row_shape = (max(spec.min_samples, spec.sr or 1),)
+        row_shape = (spec.min_samples if spec.min_samples > 1 else spec.sr or 1,)
     if spec.kind == "waveform":
         row_shape = (max(spec.min_samples, row_shape[0]),)
     first = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0))

@@ -63,7 +63,7 @@ class DomainAdaptiveClassifier(AdaptiveClassifier):
 
     Parameters
     ----------
-    {body}
+    {backbone}
     lambda_adv : float, default=0.0
         Weight of the reversed gradient of a domain classifier (Ganin et al., 2016).
     lambda_mmd : float, default=0.0

@@ -10,9 +10,16 @@ from torch import nn
 from ..audio import Clips, is_clips
 from ..backbones import Backbone, ModuleHandle, input_kind, make_backbone
 from ..embedding._rows import Rows, check_array_rows, check_rows
-from ._module import TransferModule, make_discriminator, make_head
+from ._module import Scaler, TransferModule, make_discriminator, make_head
 
-__all__ = ["Plan", "build_module", "check_frozen_layers", "name_of", "resolve_input"]
+__all__ = [
+    "Plan",
+    "build_module",
+    "check_frozen_layers",
+    "name_of",
+    "resolve_input",
+    "trained_module",
+]
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,8 @@ def resolve_input(estimator: Any, X: Any) -> tuple[Rows, Backbone, Plan]:
     scaler = None
     if not isinstance(rows, Clips) and not _is_own(backbone):
         scaler = (rows.shape[1], 1) if spec.kind == "spectrogram" else rows.shape[1:]
+        if (start := trained_module(backbone)) is not None:
+            scaler = _same_scaler(start, scaler, name_of(backbone))
     shape = None if isinstance(rows, Clips) else shape
     return rows, body, Plan(backbone, shape, scaler, scaled, dtype, body.fixed_statistics)
 
@@ -89,6 +98,24 @@ def _dtype(backbone: Any, array: np.ndarray | None) -> torch.dtype:
     return torch.float64 if double else torch.float32
 
 
+def trained_module(backbone: Any) -> TransferModule | None:
+    """Network of a fitted classifier that is given as the backbone."""
+    return getattr(getattr(backbone, "net_", None), "module_", None)
+
+
+def _same_scaler(start: TransferModule, shape: tuple[int, ...], name: str) -> Any:
+    """Shape of the input scaler that the start was trained with; None if it had none."""
+    if not isinstance(start.input_scaler, Scaler):
+        return None
+    trained = tuple(start.input_scaler.mean.shape)
+    if trained != shape:
+        raise ValueError(
+            f"X has rows of {shape[0]} columns or bands, but the {name} given as backbone was "
+            f"trained on rows of {trained[0]}."
+        )
+    return shape
+
+
 def build_module(plan: Plan, body: Backbone) -> TransferModule:
     """Put a head, and a discriminator if one is planned, on `body`."""
     width = body.embedding_size
@@ -98,6 +125,8 @@ def build_module(plan: Plan, body: Backbone) -> TransferModule:
         discriminator = make_discriminator(n_inputs, plan.discriminator_hidden)
     head = make_head(plan.head, width, len(plan.classes))
     module = TransferModule(body, head, plan.scaler_shape, plan.scale_embedding, discriminator)
+    if (start := trained_module(plan.backbone)) is not None:
+        module.input_scaler.load_state_dict(start.input_scaler.state_dict())
     return module.to(plan.dtype)
 
 

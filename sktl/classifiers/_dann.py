@@ -18,7 +18,7 @@ class DANNClassifier(AdaptiveClassifier):
 
     Parameters
     ----------
-    {body}
+    {backbone}
     lambda_adv : float, default=1.0
         Weight of the reversed gradient; 0 trains on source rows alone.
     lambda_schedule : {"dann", "constant"} or callable, default="dann"

@@ -8,13 +8,16 @@ __all__ = ["with_shared_docs"]
 
 T = TypeVar("T", bound=type)
 
-BODY = """
+BACKBONE = """
 backbone : str, Module, callable or estimator, default="auto"
     The network body: a name from :func:`sktl.backbones.available_backbones`, the user's own
     module or zero-argument factory, or a fitted network estimator, whose trained body is the
     start (in a grid search, wrapped in :class:`sklearn.frozen.FrozenEstimator`, since clones
     are not fitted). "auto" takes "mlp" for 2-D arrays, "cnn" for 3-D arrays (spectrograms) and
     "speech-mini" for lists of clips or files.
+"""
+
+TRAINING = """
 weights : {"pretrained"}, path-like or None, default="pretrained"
     Published weights where there are any, a file of weights, or None for random ones.
 frozen_layers : int or "all", default=0
@@ -36,9 +39,6 @@ cache : bool, default=True
 memory : path-like or joblib.Memory, default=None
     Folder where activations of the frozen blocks are kept per row and found again by other
     folds, candidates and processes.
-"""
-
-TRAINING = """
 lr : float, default=1e-3
     Learning rate of the head and of the last block.
 max_epochs : int, default=50
@@ -96,10 +96,13 @@ feature_names_in_ : ndarray of shape (`n_features_in_`,)
 """
 
 
+SHARED = {"backbone": BACKBONE, "training": TRAINING, "attributes": ATTRIBUTES}
+
+
 def with_shared_docs(cls: T) -> T:
-    """Replace {body}, {training} and {attributes} in the docstring of `cls`."""
+    """Replace {backbone}, {training} and {attributes} in the docstring of `cls`."""
     doc = cleandoc(cls.__doc__ or "")
-    for name, text in (("body", BODY), ("training", TRAINING), ("attributes", ATTRIBUTES)):
+    for name, text in SHARED.items():
         doc = doc.replace("{" + name + "}", text.strip())
     cls.__doc__ = indent(doc, "    ").strip() + "\n"
     return cls

@@ -14,7 +14,7 @@ class FineTunedClassifier(NetworkClassifier):
 
     Parameters
     ----------
-    {body}
+    {backbone}
     {training}
 
     Attributes

@@ -23,7 +23,7 @@ class MMDAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, AdaptiveClas
 
     Parameters
     ----------
-    {body}
+    {backbone}
     lambda_mmd : float, default=1.0
         Weight of the squared MMD; 0 trains on source rows alone.
     lambda_schedule : {"dann", "constant"} or callable, default="dann"

@@ -18,6 +18,7 @@ from ..backbones import Backbone, Units, fingerprint
 from ..embedding._cache import RowStore, open_store
 from ..embedding._rows import CHUNK_ROWS, Rows, iter_units
 from ._batches import RowSet
+from ._build import trained_module
 from ._callbacks import Reseed, UnfreezeBlocks
 from ._module import Scaler, TransferModule, moments
 from ._net import TransferNet
@@ -136,23 +137,27 @@ def make_net(
     if groups:
         options["optimizer__param_groups"] = groups
     weight = next(module.head.parameters())
-    net = TransferNet(
-        module,
-        objective=objective,
-        order_seed=seed,
-        autocast=autocast_dtype(estimator.precision, weight.device, weight.dtype),
-        criterion=nn.Identity,
-        optimizer=optimizer,
-        lr=estimator.lr,
-        max_epochs=estimator.max_epochs,
-        batch_size=estimator.batch_size,
-        callbacks=callbacks or [],
-        train_split=train_split,
-        device=None,
-        verbose=int(estimator.verbose),
-        **{**options, **(estimator.net_params or {})},
-    )
-    return net.initialize()
+    own: dict[str, Any] = {
+        "objective": objective,
+        "order_seed": seed,
+        "autocast": autocast_dtype(estimator.precision, weight.device, weight.dtype),
+        "criterion": nn.Identity,
+        "optimizer": optimizer,
+        "lr": estimator.lr,
+        "max_epochs": estimator.max_epochs,
+        "batch_size": estimator.batch_size,
+        "callbacks": callbacks or [],
+        "train_split": train_split,
+        "device": None,
+        "verbose": int(estimator.verbose),
+    }
+    given = estimator.net_params or {}
+    if clash := sorted(own.keys() & given.keys()):
+        raise ValueError(
+            f"net_params holds {', '.join(map(repr, clash))}, which {type(estimator).__name__} "
+            "sets by parameters of its own; leave it out."
+        )
+    return TransferNet(module, **own, **{**options, **given}).initialize()
 
 
 def train(
@@ -168,11 +173,12 @@ def train(
 ) -> TransferNet:
     """Train `module` on `data` and return the net that holds it.
 
-    What was trained before (`continued`) keeps the statistics it standardises with.
+    What was trained before keeps the statistics it standardises with: the whole network if
+    it is `continued`, the input if the body is that of a fitted classifier.
     """
     module.to(device)
     module.freeze(n_frozen)
-    if not continued:
+    if not continued and trained_module(estimator.backbone) is None:
         set_input_scaler(module, data)
     depth = n_frozen if estimator.cache or estimator.memory is not None else 0
     units = units_of(module, data.rows, depth, device, estimator.memory)

@@ -36,10 +36,11 @@ class RowStore:
         return self.folder / name[:2] / f"{name[2:]}.npy"
 
     def get(self, row: np.ndarray) -> np.ndarray | None:
-        """Return the stored array of `row`, or None."""
+        """Return the stored array of `row`; None without one or where it is damaged."""
         try:
-            return np.load(self.path(row), allow_pickle=False)
-        except (FileNotFoundError, ValueError, EOFError):
+            with open(self.path(row), "rb") as file:
+                return np.lib.format.read_array(file, allow_pickle=False)
+        except (FileNotFoundError, ValueError):
             return None
 
     def put(self, row: np.ndarray, value: np.ndarray) -> None:

@@ -25,6 +25,8 @@ def check_array_rows(estimator: Any, X: Any, *, reset: bool) -> np.ndarray:
     """Validate rows of numbers of any shape; set or check ``n_features_in_``."""
     if isinstance(X, torch.Tensor):
         X = X.detach().cpu().numpy()
+    if isinstance(X, list | tuple) and not X:
+        raise ValueError("X is empty; give at least one row.")
     return validate_data(
         estimator, X, reset=reset, dtype=[np.float64, np.float32], allow_nd=True, order="C"
     )

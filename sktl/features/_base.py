@@ -23,7 +23,7 @@ from ._pooling import POOLINGS, pool_frames, pooled_names
 __all__ = ["FrameFeatures", "numbered"]
 
 CLIPS_PER_CHUNK = 64
-SAMPLES_PER_BATCH = 2**19
+SAMPLES_PER_BATCH = 2**17
 
 
 def _is_pooled(estimator: "FrameFeatures") -> bool:

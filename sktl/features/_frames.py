@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-__all__ = ["check_waveforms", "cut_frames", "frame_blocks"]
+__all__ = ["FRAMES_PER_BLOCK", "check_waveforms", "cut_frames", "frame_blocks"]
 
 # Bounds the memory of one long clip; fixed, so that no number depends on other clips.
 FRAMES_PER_BLOCK = 2048
@@ -34,6 +34,6 @@ def cut_frames(y: Tensor, frame_length: int, hop_length: int, center: bool) -> T
     return y.unfold(-1, frame_length, hop_length)
 
 
-def frame_blocks(frames: Tensor) -> tuple[Tensor, ...]:
-    """Split (..., n_frames, frame_length) along the frames."""
-    return torch.split(frames, FRAMES_PER_BLOCK, dim=-2)
+def frame_blocks(frames: Tensor, size: int = FRAMES_PER_BLOCK) -> tuple[Tensor, ...]:
+    """Split (..., n_frames, frame_length) along the frames, `size` at a time."""
+    return torch.split(frames, size, dim=-2)

@@ -8,9 +8,12 @@ from torch import Tensor
 
 from .._validation import Interval, check_sr
 from ._base import FrameFeatures, numbered
-from ._frames import check_waveforms, cut_frames, frame_blocks
+from ._frames import FRAMES_PER_BLOCK, check_waveforms, cut_frames, frame_blocks
 
 __all__ = ["LPC", "lpc"]
+
+# Burg's method passes over its frames once per order: few enough to stay in the L2 cache.
+FRAMES_IN_CACHE = 128
 
 
 def lpc(
@@ -56,7 +59,9 @@ def lpc(
     check_waveforms(y)
     _check_order(order, frame_length)
     frames = cut_frames(y.double(), frame_length, hop_length, center)
-    blocks = [_burg(block, order) for block in frame_blocks(frames)]
+    n_clips = max(1, frames[..., 0, 0].numel())
+    size = FRAMES_PER_BLOCK if y.is_cuda else max(1, FRAMES_IN_CACHE // n_clips)
+    blocks = [_burg(block, order) for block in frame_blocks(frames, size)]
     return torch.cat(blocks, dim=-2).mT.to(y.dtype)
 
 

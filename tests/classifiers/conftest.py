@@ -49,3 +49,17 @@ def chain():
             return nn.Sequential(*(layer() for layer in layers))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def shifted():
+    """Two moons, and the same ones rotated by 35 degrees as an unlabelled target."""
+    from sklearn.datasets import make_moons
+
+    source, y_source = make_moons(150, noise=0.05, random_state=0)
+    target, y_target = make_moons(150, noise=0.05, random_state=1)
+    angle = np.deg2rad(35)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    X = np.concatenate([source, target @ turn.T])
+    y = np.concatenate([y_source, y_target])
+    return X, y, np.repeat([0, -1], 150)

@@ -153,6 +153,28 @@ def test_a_fitted_estimator_is_the_start_and_stays_as_it_was(blobs):
         assert weight is not adapted.backbone_.state_dict()[name]
 
 
+@pytest.mark.parametrize("kind", ["features", "spectrogram", "own"])
+def test_a_trained_body_keeps_the_scaling_it_was_trained_with(blobs, images, chain, kind):
+    X, y = blobs[:2] if kind != "spectrogram" else images
+    backbone = chain(lambda: nn.Linear(6, 4)) if kind == "own" else "auto"
+    trained = fit(100 + 7 * X, y, backbone=backbone)
+    transferred = fit(X, y, backbone=FrozenEstimator(trained), frozen_layers="all")
+    a, b = (fitted.net_.module_.input_scaler.state_dict() for fitted in (trained, transferred))
+    assert a.keys() == b.keys() == (set() if kind == "own" else {"mean", "scale"})
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    rows = torch.as_tensor(X).to(next(trained.backbone_.parameters()))
+    modules = (trained.net_.module_, transferred.net_.module_)
+    first, second = (module.prefix(rows, len(module.body.blocks)) for module in modules)
+    assert torch.equal(first, second)
+
+
+def test_a_body_trained_on_rows_of_another_width_is_refused(blobs):
+    X, y, _ = blobs
+    trained = fit(X, y)
+    with pytest.raises(ValueError, match=r"X has rows of 4 columns .* was trained on rows of 6"):
+        fit(X[:, :4], y, backbone=trained)
+
+
 def test_a_fitted_estimator_is_searched_over_when_it_is_frozen(blobs):
     X, y, _ = blobs
     trained = fit(X, y, max_epochs=20)
