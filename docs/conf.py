@@ -38,7 +38,6 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "filename_pattern": rf"/plot_(?!{'|'.join(SLOW_EXAMPLES)})",
-    "ignore_pattern": r"/(pretraining|benchmarks|datasets)/",
     "download_all_examples": False,
     "show_memory": False,
     "abort_on_example_error": True,

@@ -1,45 +1,80 @@
+"""The convention for domains: 0 and above is source, below 0 is target."""
+
 import numpy as np
 import pytest
 
-from sktl._domains import check_sample_domain, is_source
+from sktl._domains import check_allowed, check_sample_domain, is_source
 
 
 def test_without_domains_every_row_is_source():
-    assert is_source(check_sample_domain(None, 3)).all()
+    domain = check_sample_domain(None, 3)
+    assert domain.dtype == np.int64
+    assert is_source(domain).tolist() == [True] * 3
 
 
-def test_zero_and_above_is_source_and_below_is_target():
-    domain = check_sample_domain([0, 2, -1, -3], 4)
+@pytest.mark.parametrize(
+    "given",
+    [
+        [0, 2, -1, -5],
+        (0.0, 2.0, -1.0, -5.0),
+        np.array([0, 2, -1, -5], dtype=np.int8),
+        np.array([0, 2, -1, -5], dtype=np.float32),
+    ],
+)
+def test_the_sign_tells_source_from_target(given):
+    domain = check_sample_domain(given, 4)
+    assert domain.dtype == np.int64
+    assert domain.tolist() == [0, 2, -1, -5]
     assert is_source(domain).tolist() == [True, True, False, False]
 
 
-@pytest.mark.parametrize("dtype", [np.int8, np.int64, np.float32, bool])
-def test_whole_numbers_of_any_type_become_int64(dtype):
-    domain = check_sample_domain(np.array([1, 0], dtype=dtype), 2)
-    assert domain.dtype == np.int64
-    assert domain.tolist() == [1, 0]
+def test_series_tensors_and_truths_are_taken():
+    pandas = pytest.importorskip("pandas")
+    torch = pytest.importorskip("torch")
+    assert check_sample_domain(pandas.Series([1, -1], index=[7, 3]), 2).tolist() == [1, -1]
+    assert check_sample_domain(torch.tensor([1, -1]), 2).tolist() == [1, -1]
+    assert is_source(check_sample_domain([True, False], 2)).all()
 
 
-@pytest.mark.parametrize("domain", [[1, -1], [[1], [-1], [1]], 1])
-def test_wrong_length_or_shape_names_both_sizes(domain):
-    shape = np.shape(domain)
-    with pytest.raises(ValueError, match=f"shape \\({', '.join(map(str, shape))}.* X has 3 rows"):
-        check_sample_domain(domain, 3)
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([1, -1], r"has shape \(2,\) but X has 3 rows; give one integer per row, shape \(3,\)"),
+        ([[1], [1], [-1]], r"has shape \(3, 1\) but X has 3 rows"),
+        (1, r"has shape \(\) but X has 3 rows"),
+        ([0.5, 1, -1], r"holds 0\.5, which is not a whole number; give integers, 0 and above"),
+        ([np.nan, 1, -1], "holds nan, which is not a whole number"),
+        ([np.inf, 1, -1], "holds inf, which is not a whole number"),
+        (["a", "b", "c"], "has dtype <U1; give integers, 0 and above for source rows"),
+        ([None, 1, -1], "has dtype object; give integers"),
+        ([1j, 1, -1], "has dtype complex128; give integers"),
+    ],
+)
+def test_what_tells_no_domain_is_refused(given, message):
+    with pytest.raises(ValueError, match="^sample_domain " + message):
+        check_sample_domain(given, 3)
 
 
-@pytest.mark.parametrize("value", [0.5, np.nan, np.inf])
-def test_fractions_are_refused_by_value(value):
-    with pytest.raises(ValueError, match=f"holds {value}, which is not a whole number"):
-        check_sample_domain([1.0, value], 2)
+def test_what_was_given_is_left_as_it_was():
+    given = np.array([1, -1])
+    check_sample_domain(given, 2)[0] = 9
+    assert given.tolist() == [1, -1]
 
 
-def test_strings_are_refused_by_type():
-    with pytest.raises(ValueError, match="sample_domain has dtype <U6; give integers"):
-        check_sample_domain(["source", "target"], 2)
+def test_a_fit_needs_a_source_row():
+    target = np.array([-1, -2, -3])
+    assert not is_source(target).any()
+    message = r"^sample_domain marks all 3 rows as target \(negative\); fit needs at least one"
+    with pytest.raises(ValueError, match=message):
+        is_source(target, allow_all_target=False)
+    assert is_source(np.array([-1, 0]), allow_all_target=False).tolist() == [False, True]
 
 
-def test_all_target_is_refused_only_on_request():
-    domain = check_sample_domain([-1, -2], 2)
-    assert not is_source(domain).any()
-    with pytest.raises(ValueError, match="all 2 rows as target"):
-        is_source(domain, allow_all_target=False)
+def test_source_rows_are_refused_only_where_they_were_given():
+    domain = np.array([1, -1, 1])
+    check_allowed(domain, domain, allow_source=True)
+    check_allowed(domain, None, allow_source=False)
+    check_allowed(-np.abs(domain), domain, allow_source=False)
+    message = "^allow_source=False but sample_domain marks 2 of 3 rows as source; leave them out"
+    with pytest.raises(ValueError, match=message):
+        check_allowed(domain, domain, allow_source=False)

@@ -1,30 +1,63 @@
 """Checks that several folders share."""
 
+import numpy as np
 import pytest
 import torch
 
+import sktl._validation as validation
 from sktl._validation import check_sr, resolve_device
 
 
-@pytest.mark.parametrize("sr", [8000, 22050.0])
-def test_sample_rate_is_returned_as_given(sr):
+@pytest.mark.parametrize("sr", [16000, 8000.5, np.int64(44100), np.float32(22050)])
+def test_sample_rates_are_let_through(sr):
     assert check_sr(sr) == sr
 
 
-def test_auto_is_cuda_where_there_is_one():
+@pytest.mark.parametrize(
+    ("sr", "message"),
+    [
+        (None, "sr=None is not a sample rate; give the rate of the clips in Hz, e.g. sr=16000"),
+        ("16k", "sr='16k' is not a sample rate"),
+        (True, "sr=True is not a sample rate"),
+        (np.nan, "sr=nan is not a sample rate"),
+        (np.inf, "sr=inf is not a sample rate"),
+        ([16000], r"sr=\[16000\] is not a sample rate"),
+        (0, "sr=0 is not positive"),
+        (-16000, "sr=-16000 is not positive"),
+        (16, r"sr=16 Hz is too low for audio; .* did you mean sr=16000\?"),
+        (44.1, r"did you mean sr=44100\?"),
+    ],
+)
+def test_what_is_no_sample_rate_is_refused(sr, message):
+    with pytest.raises(ValueError, match="^.*" + message):
+        check_sr(sr)
+
+
+def test_auto_takes_a_gpu_where_there_is_one():
     expected = "cuda" if torch.cuda.is_available() else "cpu"
     assert resolve_device("auto").type == expected
+    assert resolve_device("cpu") == resolve_device(torch.device("cpu")) == torch.device("cpu")
 
 
-def test_device_objects_pass():
-    assert resolve_device(torch.device("cpu")) == torch.device("cpu")
+@pytest.mark.gpu
+def test_a_gpu_is_taken_by_name():
+    assert resolve_device("cuda").type == "cuda"
+    assert resolve_device("cuda:0").index == 0
 
 
-def test_unknown_device_is_refused():
-    with pytest.raises(ValueError, match="device='gpu' is not a device; give 'auto', 'cpu'"):
-        resolve_device("gpu")
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ("tpu9", "device='tpu9' is not a device; give 'auto', 'cpu', 'cuda' or 'cuda:<index>'"),
+        (None, "device=None is not a device"),
+        (3.5, "device=3.5 is not a device"),
+        ("cuda:99", r"device='cuda:99' but torch sees \d+ CUDA devices; give device='auto'"),
+    ],
+)
+def test_what_is_no_device_here_is_refused(device, message):
+    with pytest.raises(ValueError, match=message):
+        resolve_device(device)
 
 
-def test_absent_cuda_device_is_refused():
-    with pytest.raises(ValueError, match=r"device='cuda:63' but torch sees \d+ CUDA devices"):
-        resolve_device("cuda:63")
+def test_every_name_is_there():
+    assert all(hasattr(validation, name) for name in validation.__all__)

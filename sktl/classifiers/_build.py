@@ -125,9 +125,10 @@ def build_module(plan: Plan, body: Backbone) -> TransferModule:
         discriminator = make_discriminator(n_inputs, plan.discriminator_hidden)
     head = make_head(plan.head, width, len(plan.classes))
     module = TransferModule(body, head, plan.scaler_shape, plan.scale_embedding, discriminator)
+    module.to(plan.dtype)
     if (start := trained_module(plan.backbone)) is not None:
         module.input_scaler.load_state_dict(start.input_scaler.state_dict())
-    return module.to(plan.dtype)
+    return module
 
 
 def name_of(backbone: Any) -> str:

@@ -27,7 +27,9 @@ class DANNClassifier(AdaptiveClassifier):
     conditional : bool, default=False
         Whether the domain classifier also sees the predictions (CDAN, Long et al., 2018).
     discriminator_hidden : sequence of int, default=(64,)
-        Widths of the hidden layers of the domain classifier.
+        Widths of the hidden layers of the domain classifier. It learns at ten times `lr`
+        (Heusel et al., 2017), and Adam goes with betas (0.5, 0.999) (Radford et al., 2016):
+        without either, training need not settle.
     {training}
 
     Attributes
@@ -41,6 +43,12 @@ class DANNClassifier(AdaptiveClassifier):
 
     References
     ----------
+    M. Heusel et al., "GANs trained by a two time-scale update rule converge to a local Nash
+    equilibrium", NeurIPS 2017.
+
+    A. Radford, L. Metz and S. Chintala, "Unsupervised representation learning with deep
+    convolutional generative adversarial networks", ICLR 2016.
+
     Y. Ganin et al., "Domain-adversarial training of neural networks", JMLR 17, 2016.
 
     M. Long, Z. Cao, J. Wang and M. I. Jordan, "Conditional adversarial domain adaptation",

@@ -133,7 +133,16 @@ def make_net(
         options["optimizer__weight_decay"] = estimator.weight_decay
     if optimizer in OPTIMIZERS.values():
         options["optimizer__fused"] = True
-    groups = param_groups(len(module.body.blocks), estimator.lr, estimator.layer_decay)
+    adversary = module.discriminator is not None
+    if adversary and optimizer in (torch.optim.AdamW, torch.optim.Adam):
+        # Momentum makes a game of two circle around its equilibrium (Radford et al., 2016).
+        options["optimizer__betas"] = (0.5, 0.999)
+    groups = param_groups(
+        len(module.body.blocks),
+        estimator.lr,
+        estimator.layer_decay,
+        adversary,
+    )
     if groups:
         options["optimizer__param_groups"] = groups
     weight = next(module.head.parameters())

@@ -64,7 +64,7 @@ class PretrainedEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     --------
     >>> from sktl.datasets import load_voices
     >>> from sktl.embedding import PretrainedEmbedding
-    >>> clips, digits = load_voices(return_X_y=True)
+    >>> clips, digits, sample_domain = load_voices(return_X_y=True)
     >>> PretrainedEmbedding().fit_transform(clips[:3]).shape[0]
     3
     """
@@ -157,3 +157,8 @@ class PretrainedEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             )
         ]
         return np.concatenate(parts)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags

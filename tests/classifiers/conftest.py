@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import make_moons
 from torch import nn
 
 
@@ -54,8 +55,6 @@ def chain():
 @pytest.fixture(scope="session")
 def shifted():
     """Two moons, and the same ones rotated by 35 degrees as an unlabelled target."""
-    from sklearn.datasets import make_moons
-
     source, y_source = make_moons(150, noise=0.05, random_state=0)
     target, y_target = make_moons(150, noise=0.05, random_state=1)
     angle = np.deg2rad(35)

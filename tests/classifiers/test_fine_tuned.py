@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -66,8 +67,6 @@ def test_weights_none_and_absent_weights_are_the_same_start(blobs):
 
 
 def test_pretrained_weights_are_the_start_and_a_file_of_them_too(ragged, tmp_path):
-    from safetensors.torch import save_file
-
     clips, y = ragged
     common = {"frozen_layers": "all", "max_epochs": 2, "random_state": 0}
     shipped = FineTunedClassifier("speech-mini", **common).fit(clips, y)

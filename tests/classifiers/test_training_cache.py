@@ -6,6 +6,7 @@ import sys
 import joblib
 import numpy as np
 import pytest
+import torch
 from sklearn.model_selection import GridSearchCV
 from torch import nn
 
@@ -27,21 +28,17 @@ def case(request, blobs, images, ragged):
     return request.param, ragged[0], ragged[1], {"speech-mini": 6, "yamnet": 12}[request.param]
 
 
-def outputs(estimator, X):
-    return estimator.decision_function(X)
-
-
 def test_cache_and_memory_change_no_bit(case, tmp_path):
     backbone, X, y, depth = case
     for frozen_layers in (depth, "all"):
         common = {"weights": None, "frozen_layers": frozen_layers, **SHORT}
         cached = FineTunedClassifier(backbone, **common).fit(X, y)
         uncached = FineTunedClassifier(backbone, cache=False, **common).fit(X, y)
-        expected = outputs(uncached, X)
-        np.testing.assert_array_equal(outputs(cached, X), expected)
+        expected = uncached.decision_function(X)
+        np.testing.assert_array_equal(cached.decision_function(X), expected)
         for _ in range(2):
             kept = FineTunedClassifier(backbone, memory=tmp_path, **common).fit(X, y)
-            np.testing.assert_array_equal(outputs(kept, X), expected)
+            np.testing.assert_array_equal(kept.decision_function(X), expected)
 
 
 @pytest.mark.parametrize("precision", ["32", "bf16"])
@@ -54,7 +51,7 @@ def test_cache_and_memory_change_no_bit_in_either_precision(images, tmp_path, pr
         for options in ({}, {"cache": False}, {"memory": tmp_path})
     ]
     for fitted in fits[1:]:
-        np.testing.assert_array_equal(outputs(fitted, X), outputs(fits[0], X))
+        np.testing.assert_array_equal(fitted.decision_function(X), fits[0].decision_function(X))
 
 
 @pytest.mark.gpu
@@ -67,7 +64,7 @@ def test_cache_and_memory_change_no_bit_on_the_gpu(images, tmp_path):
         for options in ({}, {"cache": False}, {"memory": tmp_path})
     ]
     for fitted in fits[1:]:
-        np.testing.assert_array_equal(outputs(fitted, X), outputs(fits[0], X))
+        np.testing.assert_array_equal(fitted.decision_function(X), fits[0].decision_function(X))
 
 
 @pytest.fixture
@@ -140,13 +137,13 @@ def test_processes_share_rows(ragged, n_rows_run, tmp_path):
 @pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", b"PK\x03\x04 no zip", b"\x80\x04 pickle"])
 def test_a_damaged_row_is_computed_again_and_mended(ragged, n_rows_run, tmp_path, damage):
     clips, y = [clip[:8000] for clip in ragged[0]], ragged[1]
-    expected = outputs(frozen_yamnet(memory=tmp_path).fit(clips, y), clips)
+    expected = frozen_yamnet(memory=tmp_path).fit(clips, y).decision_function(clips)
     files = sorted(tmp_path.rglob("*.npy"))
     assert len(files) == 10
     files[0].write_bytes(damage)
     files[1].write_bytes(files[1].read_bytes()[:-100])
     again = frozen_yamnet(memory=tmp_path).fit(clips, y)
-    np.testing.assert_array_equal(outputs(again, clips), expected)
+    np.testing.assert_array_equal(again.decision_function(clips), expected)
     assert n_rows_run == [16, 16]
     frozen_yamnet(memory=tmp_path).fit(clips, y)
     assert n_rows_run == [16, 16]
@@ -171,7 +168,7 @@ def test_networks_of_other_settings_share_no_rows(blobs, tmp_path):
         common = {"frozen_layers": 1, **SHORT}
         kept = FineTunedClassifier(network, memory=tmp_path, **common).fit(X, y)
         plain = FineTunedClassifier(network, **common).fit(X, y)
-        np.testing.assert_array_equal(outputs(kept, X), outputs(plain, X))
+        np.testing.assert_array_equal(kept.decision_function(X), plain.decision_function(X))
 
 
 def test_front_ends_of_other_settings_share_no_rows(ragged, tmp_path):
@@ -191,8 +188,6 @@ def test_front_ends_of_other_settings_share_no_rows(ragged, tmp_path):
             return activations.exp()
 
     for offset in (0.0, 3.0):
-        import torch
-
         with torch.random.fork_rng(devices=[]):
             network = Loudness(offset)
         common = {"frozen_layers": 2, **SHORT}

@@ -1,0 +1,128 @@
+"""Single rows on disk: found again, never half, never mistaken for others."""
+
+import concurrent.futures
+import os
+
+import joblib
+import numpy as np
+import pytest
+
+from sktl.embedding._cache import RowStore, open_store
+
+
+@pytest.fixture
+def row():
+    return np.arange(6, dtype=np.float32)
+
+
+def test_what_is_put_is_got_bit_for_bit(tmp_path, row):
+    store = RowStore(tmp_path, "context")
+    assert store.get(row) is None
+    for dtype in (np.float32, np.float64):
+        value = np.random.default_rng(0).normal(size=(3, 2)).astype(dtype)
+        store.put(row, value)
+        got = RowStore(str(tmp_path), "context").get(row.copy())
+        assert got.dtype == dtype
+        np.testing.assert_array_equal(got, value)
+
+
+def test_rows_differ_by_content_shape_and_dtype(tmp_path, row):
+    store = RowStore(tmp_path, "context")
+    others = [
+        row + 1,
+        row.reshape(2, 3),
+        row.astype(np.float64),
+        row[:5],
+        np.append(row, np.float32(0)),
+        -row,
+    ]
+    assert len({store.path(other) for other in [row, *others]}) == 7
+    assert store.path(row[::-1][::-1]) == store.path(row)
+    assert store.path(np.asfortranarray(row.reshape(2, 3))) == store.path(row.reshape(2, 3))
+
+
+def test_contexts_and_versions_of_the_package_are_kept_apart(tmp_path, row, monkeypatch):
+    RowStore(tmp_path, "one").put(row, row)
+    assert RowStore(tmp_path, "two").get(row) is None
+    assert RowStore(tmp_path, "one").get(row) is not None
+    monkeypatch.setattr("sktl.embedding._cache.version", lambda name: "999")
+    assert RowStore(tmp_path, "one").get(row) is None
+
+
+def test_a_write_that_fails_leaves_nothing_behind(tmp_path, row, monkeypatch):
+    store = RowStore(tmp_path, "context")
+
+    def fail(*args):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="no space left"):
+        store.put(row, row)
+    monkeypatch.undo()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert store.get(row) is None
+
+
+@pytest.mark.parametrize("contents", [b"", b"\x93NUMPY", b"PK\x03\x04", b"\x80\x04N.", b"text"])
+def test_a_damaged_file_counts_as_absent(tmp_path, row, contents):
+    store = RowStore(tmp_path, "context")
+    store.put(row, row)
+    store.path(row).write_bytes(contents)
+    assert store.get(row) is None
+    store.put(row, row)
+    np.testing.assert_array_equal(store.get(row), row)
+
+
+def test_a_file_cut_short_counts_as_absent_wherever_it_is_cut(tmp_path, row):
+    store = RowStore(tmp_path, "context")
+    store.put(row, row)
+    whole = store.path(row).read_bytes()
+    for length in range(0, len(whole), 7):
+        store.path(row).write_bytes(whole[:length])
+        assert store.get(row) is None
+
+
+def test_objects_are_not_unpickled(tmp_path, row):
+    store = RowStore(tmp_path, "context")
+    store.put(row, row)
+    np.save(store.path(row), np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    assert store.get(row) is None
+
+
+def test_writers_in_threads_do_not_disturb_each_other(tmp_path):
+    store = RowStore(tmp_path, "context")
+    rows = [np.full(4, i, dtype=np.float32) for i in range(20)]
+
+    def work(seed):
+        for i in np.random.default_rng(seed).permutation(20):
+            store.put(rows[i], np.full(1000, i))
+            got = store.get(rows[i])
+            assert got is not None
+            assert (got == i).all()
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    assert len(list(tmp_path.rglob("*.npy"))) == 20
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_folder_a_path_and_a_joblib_memory_are_the_same_place(tmp_path, row):
+    open_store(tmp_path, "c").put(row, row)
+    for memory in (str(tmp_path), joblib.Memory(tmp_path, verbose=0)):
+        np.testing.assert_array_equal(open_store(memory, "c").get(row), row)
+
+
+def test_nothing_is_kept_without_a_place():
+    assert open_store(None, "c") is None
+    assert open_store(joblib.Memory(None), "c") is None
+
+
+@pytest.mark.parametrize("memory", [3, b"bytes", ["a"]])
+def test_what_is_no_place_is_refused(memory):
+    with pytest.raises(ValueError, match=r"is neither a folder nor a joblib\.Memory; give"):
+        open_store(memory, "c")
+
+
+def test_opening_makes_no_folder(tmp_path):
+    open_store(tmp_path / "new", "c").get(np.zeros(1))
+    assert not (tmp_path / "new").exists()

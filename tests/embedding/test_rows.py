@@ -1,0 +1,164 @@
+"""From rows to units: checks, chunks, padding, and rows already on disk."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import BaseEstimator
+
+from sktl.audio import Clips
+from sktl.backbones import Backbone, InputSpec
+from sktl.embedding._cache import RowStore
+from sktl.embedding._rows import (
+    CHUNK_ROWS,
+    check_rows,
+    chunks,
+    iter_units,
+    pad_rows,
+    run_padded,
+)
+
+CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
+
+
+class Halves(Backbone):
+    """Cuts a clip into patches of four samples."""
+
+    input_spec = InputSpec("waveform", sr=16000)
+
+    def front_end(self, clips):
+        padded = [torch.nn.functional.pad(clip, (0, -len(clip) % 4)) for clip in clips]
+        return [clip.reshape(-1, 4) for clip in padded]
+
+
+class Rows(Backbone):
+    input_spec = InputSpec("features")
+
+
+def clips_of(*lengths):
+    return [np.arange(n, dtype=np.float32) + 100 * n for n in lengths]
+
+
+@pytest.mark.parametrize("n", [1, 63, 64, 65, 200])
+def test_chunks_hold_all_rows_in_order_and_few_at_a_time(n):
+    X = np.arange(2 * n).reshape(n, 2)
+    for rows in (X, Clips(X.astype(np.float32), 16000)):
+        parts = list(chunks(rows))
+        assert max(map(len, parts)) <= CHUNK_ROWS
+        np.testing.assert_array_equal(np.concatenate([np.stack(part) for part in parts]), X)
+
+
+@pytest.mark.parametrize(
+    ("n", "padded"), [(0, 16), (1, 16), (15, 16), (16, 16), (17, 32), (64, 64)]
+)
+def test_rows_are_padded_with_zeros_to_a_full_multiple(n, padded):
+    values = torch.ones(n, 3, 2)
+    got = pad_rows(values)
+    assert got.shape == (padded, 3, 2)
+    assert torch.equal(got[:n], values)
+    assert not got[n:].any()
+
+
+@pytest.mark.parametrize("n", [0, 1, 16, 63, 64, 65, 150])
+def test_a_function_sees_full_multiples_and_few_rows_at_a_time(n):
+    seen = []
+
+    def double(values):
+        seen.append(len(values))
+        return 2 * values
+
+    values = torch.arange(3.0 * n).reshape(n, 3)
+    assert torch.equal(run_padded(double, values), 2 * values)
+    assert all(size % 16 == 0 and 0 < size <= CHUNK_ROWS for size in seen)
+
+
+def test_units_are_those_of_the_front_end_row_by_row():
+    clips = clips_of(3, 9, 4) * 40
+    parts = list(iter_units(Clips(clips, 16000), Halves(), **CPU))
+    assert [len(part) for part in parts] == [64, 56]
+    rows = [row for part in parts for row in part.rows()]
+    for clip, row in zip(clips, rows, strict=True):
+        flat = row.flatten().numpy()
+        np.testing.assert_array_equal(flat[: len(clip)], clip)
+        assert len(row) == -(-len(clip) // 4)
+
+
+def test_unreadable_rows_have_no_units_wherever_they_stand():
+    class Unreadable(Clips):
+        def chunks(self, size):
+            for chunk in super().chunks(2):
+                yield [None if len(clip) == 1 else clip for clip in chunk]
+
+    lengths = [9, 1, 1, 1, 1, 5]
+    parts = list(iter_units(Unreadable(clips_of(*lengths), 16000), Halves(), torch.neg, **CPU))
+    counts = [len(row) for part in parts for row in part.rows()]
+    assert counts == [3, 0, 0, 0, 0, 2]
+    means = torch.cat([part.mean() for part in parts])
+    assert means.isnan().all(1).tolist() == [False, True, True, True, True, False]
+
+
+def test_the_store_gives_the_same_and_computes_what_is_missing(tmp_path):
+    seen = []
+
+    def prefix(values):
+        seen.append(len(values))
+        return values**2
+
+    store = RowStore(tmp_path, "square")
+    X = np.random.default_rng(0).normal(size=(20, 5))
+    plain = torch.cat([u.values for u in iter_units(X, Rows(), prefix, **CPU)])
+    seen.clear()
+    runs = [X[::2], X, X[::-1]]
+    for rows in runs:
+        units = list(iter_units(rows, Rows(), prefix, store=store, **CPU))
+        values = torch.cat([part.values for part in units])
+        assert values.dtype == torch.float32
+        index = [int(np.where((row == X).all(1))[0][0]) for row in rows]
+        assert torch.equal(values, plain[index])
+    assert seen == [16, 16]
+
+
+def test_ragged_rows_come_out_of_the_store_with_their_units(tmp_path):
+    store = RowStore(tmp_path, "ragged")
+    clips = clips_of(3, 9, 4)
+    first, second = (
+        list(iter_units(Clips(clips, 16000), Halves(), torch.neg, store=store, **CPU))
+        for _ in range(2)
+    )
+    assert [len(row) for row in second[0].rows()] == [1, 3, 1]
+    assert torch.equal(first[0].values, second[0].values)
+    assert torch.equal(first[0].offsets, second[0].offsets)
+
+
+class Estimator(BaseEstimator):
+    pass
+
+
+def test_arrays_set_and_check_the_number_of_features():
+    estimator, spec = Estimator(), InputSpec("features")
+    rows = check_rows(estimator, [[1, 2], [3, 4]], spec, reset=True)
+    assert rows.dtype == np.float64
+    assert estimator.n_features_in_ == 2
+    assert check_rows(estimator, torch.ones(3, 2), spec, reset=False).dtype == np.float32
+    assert check_rows(Estimator(), np.ones((3, 2, 5, 4)), spec, reset=True).shape == (3, 2, 5, 4)
+    with pytest.raises(ValueError, match="X has 3 features, but Estimator is expecting 2"):
+        check_rows(estimator, np.ones((3, 3)), spec, reset=False)
+
+
+@pytest.mark.parametrize(
+    ("X", "kind", "message"),
+    [
+        ([], "features", "X is empty; give at least one row"),
+        (np.full((2, 2), np.inf), "features", "infinity"),
+        (np.ones((3, 4)), "spectrogram", r"X has shape \(3, 4\), but this network takes spectro"),
+        (np.ones((3, 4, 5, 6)), "spectrogram", r"MelSpectrogram\(duration=...\)"),
+        (np.ones((3, 2, 900)), "waveform", r"X has shape \(3, 2, 900\): clips of several channels"),
+    ],
+)
+def test_rows_of_another_kind_are_refused(X, kind, message):
+    with pytest.raises(ValueError, match=message):
+        check_rows(Estimator(), X, InputSpec(kind, sr=16000), reset=True)
+
+
+def test_a_waveform_network_without_a_rate_is_told_so():
+    with pytest.raises(ValueError, match="sr=None is not a sample rate"):
+        check_rows(Estimator(), np.zeros((2, 9)), InputSpec("waveform"), reset=True)
