@@ -9,15 +9,15 @@ from numpy.typing import ArrayLike
 from scipy import linalg
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 
-from sktl._domains import check_sample_domain, is_source
-from sktl._validation import (
+from .._domains import check_sample_domain, is_source
+from .._validation import (
     Interval,
     _fit_context,
     check_array,
     check_is_fitted,
     validate_data,
 )
-from sktl.exceptions import NoAdaptationWarning
+from ..exceptions import NoAdaptationWarning
 
 __all__ = ["CORALTransformer", "coral_map"]
 

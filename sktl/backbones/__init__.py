@@ -1,14 +1,14 @@
 """Networks: their input, ordered blocks, and weights."""
 
-from sktl.backbones._base import Backbone, InputSpec, Units, segment_mean
-from sktl.backbones._cnn import CNN
-from sktl.backbones._front_ends import LogMelPatches
-from sktl.backbones._gru import GRU
-from sktl.backbones._handle import ModuleHandle
-from sktl.backbones._mlp import MLP
-from sktl.backbones._registry import available_backbones, input_kind, make_backbone
-from sktl.backbones._weights import fingerprint
-from sktl.backbones._yamnet import YAMNet
+from ._base import Backbone, InputSpec, Units, segment_mean
+from ._cnn import CNN
+from ._front_ends import LogMelPatches
+from ._gru import GRU
+from ._handle import ModuleHandle
+from ._mlp import MLP
+from ._registry import available_backbones, input_kind, make_backbone
+from ._weights import fingerprint
+from ._yamnet import YAMNet
 
 __all__ = [
     "CNN",

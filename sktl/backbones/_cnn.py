@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from sktl.backbones._base import Backbone, InputSpec
+from ._base import Backbone, InputSpec
 
 __all__ = ["CNN"]
 

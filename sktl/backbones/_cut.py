@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sktl.backbones._fx import CannotCut, cut_graph
+from ._fx import CannotCut, cut_graph
 
 __all__ = ["cut_module"]
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from sktl.backbones._base import Backbone, InputSpec
+from ._base import Backbone, InputSpec
 
 __all__ = ["GRU"]
 

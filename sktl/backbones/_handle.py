@@ -8,8 +8,8 @@ from typing import Any, NoReturn
 
 from torch import Tensor, nn
 
-from sktl._random import torch_seed
-from sktl.backbones._weights import check_weights, fill, fingerprint, read_state
+from .._random import torch_seed
+from ._weights import check_weights, fill, fingerprint, read_state
 
 __all__ = ["ModuleHandle"]
 

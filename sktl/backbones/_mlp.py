@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from sktl.backbones._base import Backbone, InputSpec
+from ._base import Backbone, InputSpec
 
 __all__ = ["MLP"]
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sktl._random import torch_seed
-from sktl.backbones._base import Backbone, InputSpec
-from sktl.backbones._cut import cut_module
+from .._random import torch_seed
+from ._base import Backbone, InputSpec
+from ._cut import cut_module
 
 __all__ = ["ModuleBackbone", "copy_module", "module_spec", "reinitialize", "wrap_module"]
 

@@ -11,13 +11,13 @@ import torch
 from sklearn.exceptions import NotFittedError
 from torch import nn
 
-from sktl.backbones._base import Backbone, InputSpec
-from sktl.backbones._cnn import CNN
-from sktl.backbones._gru import GRU
-from sktl.backbones._handle import ModuleHandle
-from sktl.backbones._mlp import MLP
-from sktl.backbones._module import copy_module, module_spec, reinitialize, wrap_module
-from sktl.backbones._weights import (
+from ._base import Backbone, InputSpec
+from ._cnn import CNN
+from ._gru import GRU
+from ._handle import ModuleHandle
+from ._mlp import MLP
+from ._module import copy_module, module_spec, reinitialize, wrap_module
+from ._weights import (
     WeightsFile,
     WeightsSource,
     check_weights,
@@ -25,7 +25,7 @@ from sktl.backbones._weights import (
     locate,
     read_state,
 )
-from sktl.backbones._yamnet import YAMNet
+from ._yamnet import YAMNet
 
 __all__ = ["available_backbones", "input_kind", "make_backbone"]
 
@@ -74,11 +74,15 @@ def _build_yamnet(row_shape: RowShape) -> Backbone:
 
 
 def _build_speech_mini(row_shape: RowShape) -> Backbone:
-    from sktl.backbones._speech_mini import SpeechMini
+    from ._speech_mini import SpeechMini
 
     return SpeechMini()
 
 
+_SPEECH_MINI_FILE = WeightsFile(
+    "speech-mini.safetensors",
+    sha256="3cd9fdf68ea1b6b02022229390d23299565a93a69955629c37133fc4e2eba08a",
+)
 _YAMNET_FILES = (
     WeightsFile(
         "yamnet.safetensors",
@@ -97,7 +101,7 @@ _ENTRIES = {
     "speech-mini": Entry(
         "waveform",
         _build_speech_mini,
-        WeightsSource((WeightsFile("speech-mini.safetensors"),), shipped=True),
+        WeightsSource((_SPEECH_MINI_FILE,), shipped=True),
         "BSD-3-Clause",
         "trained on synthetic speech by this package",
     ),

@@ -17,8 +17,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from sktl import _download
-from sktl.exceptions import WeightsError
+from .. import _download
+from ..exceptions import WeightsError
 
 __all__ = [
     "WeightsFile",
@@ -75,8 +75,7 @@ def locate(source: WeightsSource) -> Path:
     for file in source.files:
         path = folder / file.name
         if path.is_file():
-            if not source.shipped:
-                _check_hash(path, file)
+            _check_hash(path, file)
             return path
     for file in source.files:
         if file.url is not None:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sktl.backbones._base import Backbone, InputSpec
-from sktl.backbones._front_ends import LogMelPatches
+from ._base import Backbone, InputSpec
+from ._front_ends import LogMelPatches
 
 __all__ = ["YAMNet"]
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sktl.backbones import Units
+from ..backbones import Units
 
 __all__ = ["Batches", "RowSet"]
 

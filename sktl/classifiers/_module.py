@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sktl.backbones import Backbone, Units
-from sktl.embedding._rows import run_padded
+from ..backbones import Backbone, Units
+from ..embedding._rows import run_padded
 
 __all__ = ["Scaler", "TransferModule", "make_discriminator", "make_head", "moments"]
 

@@ -7,8 +7,8 @@ from skorch import NeuralNet
 from skorch.callbacks import EpochTimer, PrintLog
 from torch import Tensor
 
-from sktl.classifiers._batches import Batches, RowSet
-from sktl.classifiers._objective import Objective
+from ._batches import Batches, RowSet
+from ._objective import Objective
 
 __all__ = ["TransferNet"]
 

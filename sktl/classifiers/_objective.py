@@ -7,9 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sktl.classifiers._batches import RowSet
-from sktl.classifiers._module import TransferModule
-from sktl.losses import (
+from ..losses import (
     coral_loss,
     domain_cross_entropy,
     entropy,
@@ -17,6 +15,8 @@ from sktl.losses import (
     mmd2,
     multilinear_map,
 )
+from ._batches import RowSet
+from ._module import TransferModule
 
 __all__ = ["Objective"]
 

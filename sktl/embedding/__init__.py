@@ -1,5 +1,5 @@
 """Embeddings of pretrained networks."""
 
-from sktl.embedding._pretrained import PretrainedEmbedding
+from ._pretrained import PretrainedEmbedding
 
 __all__ = ["PretrainedEmbedding"]

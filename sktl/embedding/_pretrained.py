@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
-from sktl._random import integer_seed, torch_seed
-from sktl._validation import StrOptions, _fit_context, check_is_fitted, resolve_device
-from sktl.backbones import fingerprint, make_backbone
-from sktl.embedding._cache import open_store
-from sktl.embedding._rows import check_rows, iter_units
+from .._random import integer_seed, torch_seed
+from .._validation import StrOptions, _fit_context, check_is_fitted, resolve_device
+from ..backbones import fingerprint, make_backbone
+from ._cache import open_store
+from ._rows import check_rows, iter_units
 
 __all__ = ["PretrainedEmbedding", "row_shape"]
 

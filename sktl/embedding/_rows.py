@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sktl._validation import validate_data
-from sktl.audio import Clips, validate_clips
-from sktl.backbones import Backbone, InputSpec, Units
-from sktl.embedding._cache import RowStore
+from .._validation import validate_data
+from ..audio import Clips, validate_clips
+from ..backbones import Backbone, InputSpec, Units
+from ._cache import RowStore
 
 __all__ = ["CHUNK_ROWS", "check_array_rows", "check_rows", "iter_units", "pad_rows", "run_padded"]
 
