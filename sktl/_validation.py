@@ -63,6 +63,10 @@ def check_sr(sr: Any) -> float:
             f"sr={sr!r} Hz is too low for audio; rates are in Hz, not kHz: "
             f"did you mean sr={round(float(sr) * 1000)}?"
         )
+    if float(sr) > 1_000_000:
+        raise ValueError(
+            f"sr={sr!r} Hz is beyond any recording; give the rate in Hz, e.g. sr=16000."
+        )
     return sr  # type: ignore[return-value]
 
 

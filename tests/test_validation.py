@@ -26,6 +26,7 @@ def test_sample_rates_are_let_through(sr):
         (-16000, "sr=-16000 is not positive"),
         (16, r"sr=16 Hz is too low for audio; .* did you mean sr=16000\?"),
         (44.1, r"did you mean sr=44100\?"),
+        (10**9, "sr=1000000000 Hz is beyond any recording"),
     ],
 )
 def test_what_is_no_sample_rate_is_refused(sr, message):

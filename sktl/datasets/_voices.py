@@ -1,11 +1,11 @@
 """Spoken digits by synthetic voices, clean and over the telephone; shipped with sktl."""
 
 import csv
-from numbers import Real
 
 import numpy as np
 from sklearn.utils import Bunch
 
+from .._validation import check_sr
 from ._base import DIGIT_NAMES, SHIPPED, description
 
 __all__ = ["load_voices"]
@@ -65,7 +65,7 @@ def load_voices(*, sr: float = 16000, return_X_y: bool = False) -> Bunch | tuple
     Raises
     ------
     ValueError
-        When `sr` is not a positive number.
+        When `sr` is no sample rate in hertz.
 
     Examples
     --------
@@ -79,8 +79,7 @@ def load_voices(*, sr: float = 16000, return_X_y: bool = False) -> Bunch | tuple
     >>> int((sample_domain >= 0).sum()), int((sample_domain < 0).sum())
     (420, 420)
     """
-    if isinstance(sr, bool) or not isinstance(sr, Real) or not 0 < sr < np.inf:
-        raise ValueError(f"sr={sr!r} is not a sample rate; give a positive number of hertz.")
+    check_sr(sr)
     with open(SHIPPED / "voices" / "index.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     clips = _read_clips(rows, float(sr))

@@ -111,7 +111,7 @@ def test_clips_may_be_changed_without_changing_the_others():
 
 @pytest.mark.parametrize("sr", [0, -16000, float("nan"), float("inf"), "16000", None, True])
 def test_nonsensical_sample_rates_are_refused(sr):
-    with pytest.raises(ValueError, match=r"is not a sample rate; give a positive number of hertz"):
+    with pytest.raises(ValueError, match=r"sr=.* is not (a sample rate|positive); give"):
         load_voices(sr=sr)
 
 
