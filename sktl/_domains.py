@@ -29,7 +29,7 @@ def check_sample_domain(sample_domain: Any, n_samples: int) -> np.ndarray:
             f"sample_domain has shape {domain.shape} but X has {n_samples} rows; "
             f"give one integer per row, shape ({n_samples},)."
         )
-    if domain.dtype.kind not in "iufb":
+    if domain.dtype.kind not in "iuf":
         raise ValueError(
             f"sample_domain has dtype {domain.dtype}; give integers, 0 and above for "
             "source rows and below 0 for target rows."

@@ -211,6 +211,7 @@ def test_without_target_rows_it_fits_plainly_and_warns_once(estimator, data):
         (np.full(90, 0.5), r"holds 0\.5, which is not a whole number"),
         (np.full(90, np.nan), "holds nan, which is not a whole number"),
         (np.full(90, "source"), "has dtype <U6; give integers"),
+        (np.arange(90) % 2 == 0, "has dtype bool; give integers"),
     ],
 )
 def test_domains_that_mean_nothing_are_refused(estimator, data, sample_domain, message):

@@ -28,12 +28,16 @@ def test_the_sign_tells_source_from_target(given):
     assert is_source(domain).tolist() == [True, True, False, False]
 
 
-def test_series_tensors_and_truths_are_taken():
+def test_series_and_tensors_are_taken():
     pandas = pytest.importorskip("pandas")
     torch = pytest.importorskip("torch")
     assert check_sample_domain(pandas.Series([1, -1], index=[7, 3]), 2).tolist() == [1, -1]
     assert check_sample_domain(torch.tensor([1, -1]), 2).tolist() == [1, -1]
-    assert is_source(check_sample_domain([True, False], 2)).all()
+
+
+def test_truths_are_refused_since_both_would_be_source():
+    with pytest.raises(ValueError, match="has dtype bool; give integers, 0 and above for source"):
+        check_sample_domain([True, False], 2)
 
 
 @pytest.mark.parametrize(

@@ -281,7 +281,7 @@ def _entry(name: str) -> Entry:
         return _ENTRIES[name]
     close = difflib.get_close_matches(name.lower(), _ENTRIES, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    raise ValueError(f"backbone={name!r} is unknown; {hint}There are {_names()}.")
+    raise ValueError(f"backbone={name!r} is unknown; {hint}there are {_names()}.")
 
 
 def _names() -> str:

@@ -19,14 +19,15 @@ backbone : str, Module, callable or estimator, default="auto"
 
 TRAINING = """
 weights : {"pretrained"}, path-like or None, default="pretrained"
-    Published weights where there are any, a file of weights, or None for random ones.
+    Published weights where there are any, or those that a module or fitted estimator given as
+    `backbone` holds; a file of weights; or None for random ones, whatever `backbone` holds.
 frozen_layers : int or "all", default=0
     ``blocks[:frozen_layers]`` keep their weights, as in Python slicing: 0 freezes nothing,
     3 the first three blocks, -1 all but the last; "all" trains the head alone.
 head : {"linear", "mlp"}, default="linear"
     From the embedding to the classes: one linear layer, or a hidden layer before it.
 layer_decay : float, default=1.0
-    Block i learns at ``lr * layer_decay ** (n_blocks - i)`` (Howard and Ruder, 2018);
+    Block i, from 0, learns at ``lr * layer_decay ** (n_blocks - i)`` (Howard and Ruder, 2018);
     in (0, 1].
 unfreeze_every : int, default=None
     Start with all blocks frozen and release one more, from the top, each so many epochs,
@@ -40,7 +41,7 @@ memory : path-like or joblib.Memory, default=None
     Folder where activations of the frozen blocks are kept per row and found again by other
     folds, candidates and processes.
 lr : float, default=1e-3
-    Learning rate of the head and of the last block.
+    Learning rate of the head, and of the blocks while `layer_decay` is 1.
 max_epochs : int, default=50
     Passes over the training rows.
 batch_size : int, default=64

@@ -129,7 +129,7 @@ def test_unknown_name_suggests_the_nearest(name, nearest):
 
 
 def test_a_name_like_no_other_lists_them_all():
-    with pytest.raises(ValueError, match=r"unknown; There are 'cnn', 'gru', 'mlp'"):
+    with pytest.raises(ValueError, match=r"unknown; there are 'cnn', 'gru', 'mlp'"):
         input_kind("transformer-xxl")
 
 
