@@ -10,6 +10,7 @@ from . import (
     exceptions,
     features,
     losses,
+    plotting,
 )
 from .adaptation import CORALTransformer
 from .classifiers import (
@@ -19,7 +20,7 @@ from .classifiers import (
     MMDAligner,
 )
 from .embedding import PretrainedEmbedding
-from .features import LPC, MFCC, MelSpectrogram
+from .features import LPC, MFCC, FeatureFusion, MelSpectrogram
 
 __all__ = [
     "LPC",
@@ -27,6 +28,7 @@ __all__ = [
     "CORALTransformer",
     "DANNClassifier",
     "DomainAdaptiveClassifier",
+    "FeatureFusion",
     "FineTunedClassifier",
     "MMDAligner",
     "MelSpectrogram",
@@ -40,4 +42,5 @@ __all__ = [
     "exceptions",
     "features",
     "losses",
+    "plotting",
 ]

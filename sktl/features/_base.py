@@ -1,10 +1,11 @@
 """What every feature of clips shares: validation, batching, pooling, names."""
 
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
+from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
@@ -12,37 +13,43 @@ from torch import Tensor
 
 from .._validation import (
     Interval,
+    Options,
     StrOptions,
     _check_feature_names_in,
     _fit_context,
     resolve_device,
 )
 from ..audio import Clips, validate_clips
-from ._pooling import POOLINGS, pool_frames, pooled_names
+from ._clipwise import ClipwiseFeatures
+from ._deltas import delta_names, delta_segments
+from ._layout import Layout
+from ._normalize import NORMALIZATIONS, normalize_segments
+from ._plan import FramePlan, NotFiniteError
+from ._pooling import POOLINGS, Pooling, n_pooled, pooled_names
 
 __all__ = ["FrameFeatures", "numbered"]
 
-CLIPS_PER_CHUNK = 64
-SAMPLES_PER_BATCH = 2**17
 
-
-def _is_pooled(estimator: "FrameFeatures") -> bool:
-    """Only rows of numbers have names and can become data frames."""
-    return estimator.pooling is not None
+def _has_columns(estimator: "FrameFeatures") -> bool:
+    """Only rows of numbers have names, and only those of numpy can become data frames."""
+    return estimator.pooling is not None and estimator.output == "numpy"
 
 
 class FrameFeatures(TransformerMixin, BaseEstimator):
     """Base of the transformers that turn each frame of a clip into coefficients.
 
-    A subclass gives `_compute`, `_coefficient_names` and `_check_settings`.
+    A subclass gives `_plan`, `_band_names` and `_check_settings`.
     """
 
     sr: float
     hop_length: int
-    pooling: str | None
+    pooling: Pooling | None
+    deltas: int
+    normalize: Any
     duration: float | None
     dtype: str
     device: str
+    output: Literal["numpy", "torch"]
     n_jobs: int | None
     on_error: Any
 
@@ -50,19 +57,23 @@ class FrameFeatures(TransformerMixin, BaseEstimator):
         "sr": [Interval(Real, 0, None, closed="neither")],
         "hop_length": [Interval(Integral, 1, None, closed="left")],
         "center": ["boolean"],
-        "pooling": [StrOptions(set(POOLINGS)), None],
+        "deltas": [Options(Integral, {0, 1, 2})],
+        "normalize": [StrOptions(set(NORMALIZATIONS)), None],
+        "pooling": [StrOptions(set(POOLINGS)), callable, None],
         "duration": [Interval(Real, 0, None, closed="neither"), None],
         "dtype": [StrOptions({"float32", "float64"})],
         "device": [str],
+        "output": [StrOptions({"numpy", "torch"})],
         "n_jobs": [Integral, None],
         "on_error": [StrOptions({"raise", "nan"})],
     }
 
-    def _compute(self, y: Tensor) -> Tensor:
-        """Turn (n, n_samples) into (n, n_coefficients, n_frames)."""
+    def _plan(self, dtype: torch.dtype, device: torch.device) -> FramePlan:
+        """How clips of a dtype are computed on a device."""
         raise NotImplementedError
 
-    def _coefficient_names(self) -> list[str]:
+    def _band_names(self) -> list[str]:
+        """Names of the coefficients of a frame, without deltas."""
         raise NotImplementedError
 
     def _check_settings(self) -> None:
@@ -99,11 +110,12 @@ class FrameFeatures(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray
-            Shape (n_clips, n_statistics * n_coefficients) with `pooling`; else
-            (n_clips, n_coefficients, n_frames), or an object array of n_clips arrays of
-            shape (n_coefficients, n_frames_i) when the clips differ in their number of
-            frames. The row of a file that cannot be read is NaN, with ``on_error="nan"``.
+        ndarray or Tensor
+            Shape (n_clips, n_columns) with `pooling`; else (n_clips, n_coefficients,
+            n_frames), or an object array (for tensors a list) of n_clips arrays of shape
+            (n_coefficients, n_frames_i) when the clips differ in their number of frames.
+            In memory, frames are outermost, as in ``librosa.stft``. The row of a file that
+            cannot be read is NaN, with ``on_error="nan"``.
 
         Raises
         ------
@@ -114,14 +126,28 @@ class FrameFeatures(TransformerMixin, BaseEstimator):
         """
         self._validate_params()
         self._check_settings()
-        clips = self._validate_clips(X, reset=False)
         device = resolve_device(self.device)
-        rows: list[np.ndarray | None] = []
-        for chunk in clips.chunks(CLIPS_PER_CHUNK):
-            rows += self._transform_chunk(chunk, device)
-        return self._stack(rows)
+        # On the CPU the samples are searched for NaN when they are read for their features.
+        found_later = device.type == "cpu" and self.output == "numpy"
+        clips = self._validate_clips(X, reset=False, check_finite=not found_later)
+        n_coefficients = len(self._coefficient_names())
+        features = ClipwiseFeatures(
+            plan=self._plan(getattr(torch, self.dtype), device),
+            device=device,
+            n_coefficients=n_coefficients,
+            after=self._after if self.deltas or self.normalize is not None else None,
+            pooling=self.pooling,
+            n_columns=0 if self.pooling is None else n_pooled(n_coefficients, self.pooling),
+            n_samples=self._duration_samples(),
+            output=self.output,
+        )
+        try:
+            return features.run(clips, max(1, effective_n_jobs(self.n_jobs)))
+        except NotFiniteError:
+            self._validate_clips(X, reset=False)  # says which clip
+            raise
 
-    @available_if(_is_pooled)
+    @available_if(_has_columns)
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the output columns: feature, coefficient, statistic.
 
@@ -138,7 +164,7 @@ class FrameFeatures(TransformerMixin, BaseEstimator):
         assert self.pooling is not None
         return np.array(pooled_names(self._coefficient_names(), self.pooling), dtype=object)
 
-    def _validate_clips(self, X: Any, reset: bool) -> Clips:
+    def _validate_clips(self, X: Any, reset: bool, check_finite: bool = True) -> Clips:
         return validate_clips(
             self,
             X,
@@ -147,60 +173,24 @@ class FrameFeatures(TransformerMixin, BaseEstimator):
             on_error=self.on_error,
             n_jobs=self.n_jobs,
             dtype=self.dtype,
+            keep_tensors=self.output == "torch",
+            check_finite=check_finite,
         )
 
-    def _transform_chunk(
-        self, chunk: list[np.ndarray | None], device: torch.device
-    ) -> list[np.ndarray | None]:
-        """Features of each clip; clips of equal length are computed together."""
-        rows: list[np.ndarray | None] = [None] * len(chunk)
-        by_length: dict[int, list[int]] = {}
-        clips = [None if clip is None else self._fix_duration(clip) for clip in chunk]
-        for index, clip in enumerate(clips):
-            if clip is not None:
-                by_length.setdefault(len(clip), []).append(index)
-        for length, indices in by_length.items():
-            step = max(1, SAMPLES_PER_BATCH // length)
-            for start in range(0, len(indices), step):
-                batch = indices[start : start + step]
-                stacked = np.stack([clips[index] for index in batch])  # type: ignore[misc]
-                for index, row in zip(batch, self._transform_batch(stacked, device), strict=True):
-                    rows[index] = row
-        return rows
+    def _coefficient_names(self) -> list[str]:
+        return delta_names(self._band_names(), self.deltas)
 
-    def _transform_batch(self, y: np.ndarray, device: torch.device) -> np.ndarray:
-        with torch.no_grad():
-            values = self._compute(torch.from_numpy(y).to(device))
-            if self.pooling is not None:
-                values = pool_frames(values, self.pooling)
-            return values.cpu().numpy()
+    def _after(self, values: Tensor, layout: Layout) -> Tensor:
+        """What follows the coefficients of the clips of a group, (n_rows, n_values)."""
+        return delta_segments(
+            self._normalized(values, layout), layout.starts, layout.stops, self.deltas
+        )
 
-    def _fix_duration(self, clip: np.ndarray) -> np.ndarray:
-        """Crop to `duration`; pad too, except where the padding would enter statistics."""
-        if self.duration is None:
-            return clip
-        n_samples = max(1, round(self.duration * self.sr))
-        missing = n_samples - len(clip)
-        if missing > 0 and self.pooling is None:
-            return np.pad(clip, (0, missing))
-        return clip[:n_samples]
+    def _normalized(self, values: Tensor, layout: Layout) -> Tensor:
+        return normalize_segments(values, layout.starts, layout.stops, self.normalize)
 
-    def _stack(self, rows: list[np.ndarray | None]) -> np.ndarray:
-        """One array of all rows where their shapes agree, else an array of arrays."""
-        n_coefficients = len(self._coefficient_names())
-        if self.pooling is None:
-            empty_shape: tuple[int, ...] = (n_coefficients, 1)
-        else:
-            empty_shape = (n_coefficients * len(POOLINGS[self.pooling]),)
-        shapes = {row.shape for row in rows if row is not None} or {empty_shape}
-        if len(shapes) == 1:
-            nan_row = np.full(shapes.pop(), np.nan, dtype=self.dtype)
-            return np.stack([nan_row if row is None else row for row in rows])
-        nan_row = np.full(empty_shape, np.nan, dtype=self.dtype)
-        ragged = np.empty(len(rows), dtype=object)
-        for index, row in enumerate(rows):
-            ragged[index] = nan_row.copy() if row is None else row
-        return ragged
+    def _duration_samples(self) -> int | None:
+        return None if self.duration is None else max(1, round(self.duration * self.sr))
 
     def __sklearn_is_fitted__(self) -> bool:
         return True

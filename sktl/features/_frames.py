@@ -1,13 +1,11 @@
 """Waveforms cut into overlapping frames, the same way for every feature."""
 
-import torch
+from dataclasses import dataclass
+
 from torch import Tensor
 from torch.nn.functional import pad
 
-__all__ = ["FRAMES_PER_BLOCK", "check_waveforms", "cut_frames", "frame_blocks"]
-
-# Bounds the memory of one long clip; fixed, so that no number depends on other clips.
-FRAMES_PER_BLOCK = 2048
+__all__ = ["Framing", "check_waveforms"]
 
 
 def check_waveforms(y: Tensor) -> Tensor:
@@ -20,20 +18,31 @@ def check_waveforms(y: Tensor) -> Tensor:
     return y
 
 
-def cut_frames(y: Tensor, frame_length: int, hop_length: int, center: bool) -> Tensor:
-    """View (..., n_samples) as (..., n_frames, frame_length), as librosa frames a signal.
+@dataclass(frozen=True)
+class Framing:
+    """How a clip is cut into overlapping frames, as librosa frames a signal.
 
     With `center`, frame t is centred at sample ``t * hop_length`` and both ends are padded
-    with ``frame_length // 2`` zeros; else it begins there. A signal shorter than one frame
-    is padded with zeros at its end.
+    with ``frame_length // 2`` zeros; else it begins there. A clip shorter than one frame is
+    padded with zeros at its end.
     """
-    margin = frame_length // 2 if center else 0
-    missing = max(0, frame_length - y.shape[-1] - 2 * margin)
-    if margin or missing:
-        y = pad(y, (margin, margin + missing))
-    return y.unfold(-1, frame_length, hop_length)
 
+    frame_length: int
+    hop_length: int
+    center: bool
 
-def frame_blocks(frames: Tensor, size: int = FRAMES_PER_BLOCK) -> tuple[Tensor, ...]:
-    """Split (..., n_frames, frame_length) along the frames, `size` at a time."""
-    return torch.split(frames, size, dim=-2)
+    @property
+    def margin(self) -> int:
+        """Zeros before the first sample of a clip."""
+        return self.frame_length // 2 if self.center else 0
+
+    def n_frames(self, n_samples: int) -> int:
+        """Number of frames of a clip."""
+        spare = n_samples + 2 * self.margin - self.frame_length
+        return 1 + max(0, spare) // self.hop_length
+
+    def cut(self, y: Tensor, n_frames: int) -> Tensor:
+        """View (n_clips, n_samples), padded, as (n_clips, n_frames, frame_length)."""
+        reach = (n_frames - 1) * self.hop_length + self.frame_length
+        padded = pad(y, (self.margin, max(0, reach - self.margin - y.shape[-1])))
+        return padded.unfold(-1, self.frame_length, self.hop_length)[:, :n_frames]

@@ -8,12 +8,12 @@ from torch import Tensor
 
 from .._validation import Interval, check_sr
 from ._base import FrameFeatures, numbered
-from ._frames import FRAMES_PER_BLOCK, check_waveforms, cut_frames, frame_blocks
+from ._burg import burg
+from ._frames import Framing, check_waveforms
+from ._plan import FramePlan, run_waveforms
+from ._pooling import Pooling
 
 __all__ = ["LPC", "lpc"]
-
-# Burg's method passes over its frames once per order: few enough to stay in the L2 cache.
-FRAMES_IN_CACHE = 128
 
 
 def lpc(
@@ -58,31 +58,21 @@ def lpc(
     """
     check_waveforms(y)
     _check_order(order, frame_length)
-    frames = cut_frames(y.double(), frame_length, hop_length, center)
-    n_clips = max(1, frames[..., 0, 0].numel())
-    size = FRAMES_PER_BLOCK if y.is_cuda else max(1, FRAMES_IN_CACHE // n_clips)
-    blocks = [_burg(block, order) for block in frame_blocks(frames, size)]
-    return torch.cat(blocks, dim=-2).mT.to(y.dtype)
+    framing = Framing(frame_length, hop_length, center)
+    return run_waveforms(y, LPCPlan(y.dtype, y.device, framing, order))
 
 
-def _burg(frames: Tensor, order: int) -> Tensor:
-    """Burg's lattice: (..., frame_length) → (..., order)."""
-    forward, backward = frames[..., 1:], frames[..., :-1]
-    tiny = torch.finfo(frames.dtype).tiny
-    coefficients = frames[..., :0]
-    for _ in range(order):
-        # Marple's equations 15 and 16; the sum itself keeps |reflection| <= 1, which his
-        # recursion 17 loses on frames that are predicted almost exactly.
-        energy = forward.square().sum(-1) + backward.square().sum(-1)
-        reflection = -2.0 * (forward * backward).sum(-1) / (energy + tiny)
-        reflection = reflection.unsqueeze(-1)
-        mirrored = reflection * coefficients.flip(-1)
-        coefficients = torch.cat([coefficients + mirrored, reflection], dim=-1)
-        forward, backward = (
-            (forward + reflection * backward)[..., 1:],
-            (backward + reflection * forward)[..., :-1],
-        )
-    return coefficients
+class LPCPlan(FramePlan):
+    """Burg's method on each frame, in float64."""
+
+    def __init__(
+        self, dtype: torch.dtype, device: torch.device, framing: Framing, order: int
+    ) -> None:
+        window = torch.ones(framing.frame_length, dtype=torch.float64, device=device)
+        super().__init__(framing, window, order, dtype)
+
+    def frames(self, windowed: Tensor) -> Tensor:
+        return burg(windowed, self.n_values).to(self.dtype)
 
 
 def _check_order(order: int, frame_length: int) -> None:
@@ -118,14 +108,28 @@ class LPC(FrameFeatures):
     duration : float, default=None
         Seconds to which every clip is cropped, or padded with zeros, at its end. With
         `pooling`, short clips are not padded: zeros would enter the statistics.
-    pooling : {"mean", "mean_std", "quantiles"} or None, default="mean_std"
-        Statistics over the frames; None keeps the frames.
+    deltas : {0, 1, 2}, default=0
+        Append the first, or the first and second, derivative of each coefficient over time,
+        as ``librosa.feature.delta`` with a width of 9 frames; in clips of fewer frames the
+        first and last frame are repeated, ``mode="nearest"``.
+    normalize : {"clip", "band"} or None, default=None
+        "clip": zero mean and unit standard deviation over all of a clip's values; "band":
+        of each coefficient over the clip's frames (with a plain "mean" or "mean_std" nothing
+        would be left of the coefficients themselves, only of their deltas). Deltas
+        are taken after it.
+    pooling : {"mean", "mean_std", "quantiles"}, callable or None, default="mean_std"
+        Statistics over the frames; quantiles are those of 10, 25, 50, 75 and 90 %. A
+        callable takes the array (n_coefficients, n_frames) of one clip and returns a 1-D
+        array of the same length for every clip. None keeps the frames.
     dtype : {"float32", "float64"}, default="float32"
         Of the result.
     device : str, default="auto"
         Where to compute: "cpu", "cuda", "cuda:1"; "auto" is "cuda" where there is one.
+    output : {"numpy", "torch"}, default="numpy"
+        "torch" gives tensors on `device`, and leaves clips that are tensors there already
+        where they are. Clips of unequal length then come out as a list of tensors.
     n_jobs : int, default=None
-        Threads that decode files; None means 1, -1 all processors.
+        Threads that compute, and as many that decode files; None means 1, -1 all processors.
     on_error : {"raise", "nan"}, default="raise"
         Raise on files that cannot be read, or make their rows NaN and warn once.
 
@@ -174,9 +178,12 @@ class LPC(FrameFeatures):
         hop_length: int = 160,
         center: bool = True,
         duration: float | None = None,
-        pooling: Literal["mean", "mean_std", "quantiles"] | None = "mean_std",
+        deltas: Literal[0, 1, 2] = 0,
+        normalize: Literal["clip", "band"] | None = None,
+        pooling: Pooling | None = "mean_std",
         dtype: Literal["float32", "float64"] = "float32",
         device: str = "auto",
+        output: Literal["numpy", "torch"] = "numpy",
         n_jobs: int | None = None,
         on_error: Literal["raise", "nan"] = "raise",
     ) -> None:
@@ -186,22 +193,20 @@ class LPC(FrameFeatures):
         self.hop_length = hop_length
         self.center = center
         self.duration = duration
+        self.deltas = deltas
+        self.normalize = normalize
         self.pooling = pooling
         self.dtype = dtype
         self.device = device
+        self.output = output
         self.n_jobs = n_jobs
         self.on_error = on_error
 
-    def _compute(self, y: Tensor) -> Tensor:
-        return lpc(
-            y,
-            order=self.order,
-            frame_length=self.frame_length,
-            hop_length=self.hop_length,
-            center=self.center,
-        )
+    def _plan(self, dtype: torch.dtype, device: torch.device) -> FramePlan:
+        framing = Framing(self.frame_length, self.hop_length, self.center)
+        return LPCPlan(dtype, device, framing, self.order)
 
-    def _coefficient_names(self) -> list[str]:
+    def _band_names(self) -> list[str]:
         return numbered("lpc", 1, self.order)
 
     def _check_settings(self) -> None:

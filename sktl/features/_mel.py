@@ -1,23 +1,26 @@
 """Log-mel spectrograms."""
 
-from functools import lru_cache
 from numbers import Integral, Real
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from scipy.signal import get_window
 from torch import Tensor
 
 from .._validation import Interval, StrOptions
 from ._base import FrameFeatures, numbered
-from ._filters import check_band, mel_filters
-from ._frames import check_waveforms, cut_frames, frame_blocks
+from ._filters import check_band
+from ._frames import check_waveforms
+from ._layout import Layout
+from ._mel_plan import MelPlan, window_values
+from ._normalize import NORMALIZATIONS
+from ._pcen import pcen
+from ._plan import FramePlan, run_waveforms
+from ._pooling import Pooling
 
-__all__ = ["MelFeatures", "MelSpectrogram", "mel_spectrogram", "project"]
+__all__ = ["MelFeatures", "MelSpectrogram", "mel_spectrogram"]
 
-# Rounding of a float32 FFT shows in bins further below the loudest one than this.
-FLOAT32_RANGE_DB = 85.0
+# The bias of PCEN is meant for 32-bit PCM.
+PCM_SCALE = 2.0**31
 
 
 def mel_spectrogram(
@@ -66,88 +69,26 @@ def mel_spectrogram(
     torch.Size([2, 40, 101])
     """
     check_waveforms(y)
-    bands, spread_db = _filters_and_spread(
-        sr=sr, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax, htk=htk, norm=norm
+    plan = MelPlan(
+        y.dtype,
+        y.device,
+        sr=sr,
+        n_fft=n_fft,
+        win_length=win_length,
+        hop_length=hop_length,
+        window=window,
+        center=center,
+        n_mels=n_mels,
+        fmin=fmin,
+        fmax=fmax,
+        htk=htk,
+        norm=norm,
+        power=power,
+        ref=ref,
+        amin=amin,
+        top_db=top_db,
     )
-    weights = torch.as_tensor(bands.T).to(y)
-    frames = cut_frames(y.reshape(-1, y.shape[-1]), n_fft, hop_length, center)
-    wide = top_db is None or 2.0 / power * (top_db + spread_db) > FLOAT32_RANGE_DB
-    win = torch.as_tensor(_window(window, win_length, n_fft), device=y.device)
-    win = win.to(torch.float64 if wide else y.dtype)
-    blocks = [
-        project(_spectrum(block * win, power).to(y.dtype), weights)
-        for block in frame_blocks(frames)
-    ]
-    level = _power_to_db(torch.cat(blocks, dim=-2).mT, ref, amin, top_db)
-    return level.reshape(*y.shape[:-1], *level.shape[-2:])
-
-
-def project(values: Tensor, weights: Tensor) -> Tensor:
-    """Matrix product (n, n_frames, k) @ (k, m), where no clip's numbers depend on others."""
-    if values.is_cuda:
-        return values @ weights
-    # BLAS adds in an order that depends on the number of rows: one product per clip.
-    return torch.stack([clip @ weights for clip in values])
-
-
-def _spectrum(frames: Tensor, power: float) -> Tensor:
-    spectrum = torch.fft.rfft(frames)
-    if power == 2.0:
-        return torch.view_as_real(spectrum).square().sum(-1)
-    return spectrum.abs() ** power
-
-
-def _power_to_db(
-    power: Tensor, ref: float | Literal["max"], amin: float, top_db: float | None
-) -> Tensor:
-    """Level per clip of (n, n_mels, n_frames), floored at `top_db` below its maximum."""
-    level = 10.0 * torch.log10(power.clamp(min=amin))
-    loudest = level.amax((-2, -1), keepdim=True)
-    if ref == "max":
-        level, loudest = level - loudest, torch.zeros_like(loudest)
-    elif ref != 1.0:
-        shift = 10.0 * np.log10(max(amin, abs(ref)))
-        level, loudest = level - shift, loudest - shift
-    return level if top_db is None else torch.maximum(level, loudest - top_db)
-
-
-def _window(window: Any, win_length: int | None, n_fft: int) -> np.ndarray:
-    """Window of `win_length` samples in the middle of `n_fft`."""
-    length = n_fft if win_length is None else win_length
-    if callable(window):
-        values = np.asarray(window(length))
-    elif isinstance(window, str | tuple | Real):
-        try:
-            values = get_window(window, length, fftbins=True)
-        except ValueError as error:
-            raise ValueError(
-                f"window={window!r} is not a window that scipy.signal.get_window knows, such "
-                f"as 'hann' ({error})"
-            ) from error
-    else:
-        values = np.asarray(window, dtype=np.float64)
-    if values.shape != (length,):
-        raise ValueError(
-            f"window has shape {values.shape} but frames are {length} samples long; give "
-            f"{length} values, or a name such as 'hann'."
-        )
-    before = (n_fft - length) // 2
-    return np.pad(values, (before, n_fft - length - before))
-
-
-@lru_cache(maxsize=32)
-def _filters_and_spread(**options: Any) -> tuple[np.ndarray, float]:
-    """Mel filters, and by how many dB the sums of their weights differ."""
-    filters = mel_filters(**options)
-    sums = filters.sum(axis=1)
-    levels = 10.0 * np.log10(sums[sums > 0])
-    return filters, float(np.ptp(levels)) if levels.size else 0.0
-
-
-MEL_OPTIONS = (
-    *("sr", "n_fft", "win_length", "hop_length", "window", "center"),
-    *("n_mels", "fmin", "fmax", "htk", "power", "top_db"),
-)
+    return run_waveforms(y, plan)
 
 
 class MelFeatures(FrameFeatures):
@@ -184,7 +125,7 @@ class MelFeatures(FrameFeatures):
                 f"win_length={self.win_length} is longer than n_fft={self.n_fft}; the window "
                 "must fit into the FFT."
             )
-        _window(self.window, self.win_length, self.n_fft)
+        window_values(self.window, self.win_length, self.n_fft)
 
     def _mel_options(self) -> dict[str, Any]:
         names = [
@@ -250,14 +191,29 @@ class MelSpectrogram(MelFeatures):
     duration : float, default=None
         Seconds to which every clip is cropped, or padded with zeros, at its end. With
         `pooling`, short clips are not padded: zeros would enter the statistics.
-    pooling : {"mean", "mean_std", "quantiles"}, default=None
-        Statistics over the frames; None keeps the frames.
+    deltas : {0, 1, 2}, default=0
+        Append the first, or the first and second, derivative of each coefficient over time,
+        as ``librosa.feature.delta`` with a width of 9 frames; in clips of fewer frames the
+        first and last frame are repeated, ``mode="nearest"``.
+    normalize : {"clip", "band", "pcen"} or None, default=None
+        "clip": zero mean and unit standard deviation over all of a clip's values; "band":
+        of each coefficient over the clip's frames (with a plain "mean" or "mean_std" nothing
+        would be left of the coefficients themselves, only of their deltas); "pcen": per-channel
+        energy normalization as ``librosa.pcen`` with its defaults, in place of decibels, on
+        the spectrogram times ``2 ** 31``. Deltas are taken after it.
+    pooling : {"mean", "mean_std", "quantiles"}, callable or None, default=None
+        Statistics over the frames; quantiles are those of 10, 25, 50, 75 and 90 %. A
+        callable takes the array (n_coefficients, n_frames) of one clip and returns a 1-D
+        array of the same length for every clip. None keeps the frames.
     dtype : {"float32", "float64"}, default="float32"
         Of the computation and the result.
     device : str, default="auto"
         Where to compute: "cpu", "cuda", "cuda:1"; "auto" is "cuda" where there is one.
+    output : {"numpy", "torch"}, default="numpy"
+        "torch" gives tensors on `device`, and leaves clips that are tensors there already
+        where they are. Clips of unequal length then come out as a list of tensors.
     n_jobs : int, default=None
-        Threads that decode files; None means 1, -1 all processors.
+        Threads that compute, and as many that decode files; None means 1, -1 all processors.
     on_error : {"raise", "nan"}, default="raise"
         Raise on files that cannot be read, or make their rows NaN and warn once.
 
@@ -298,6 +254,7 @@ class MelSpectrogram(MelFeatures):
     _parameter_constraints: dict = {
         **MelFeatures._parameter_constraints,
         "norm": [StrOptions({"slaney"}), Interval(Real, 0, None, closed="right"), None],
+        "normalize": [StrOptions({*NORMALIZATIONS, "pcen"}), None],
         "ref": [StrOptions({"max"}), Interval(Real, 0, None, closed="neither")],
         "amin": [Interval(Real, 0, None, closed="neither")],
     }
@@ -321,9 +278,12 @@ class MelSpectrogram(MelFeatures):
         amin: float = 1e-10,
         top_db: float | None = 80.0,
         duration: float | None = None,
-        pooling: Literal["mean", "mean_std", "quantiles"] | None = None,
+        deltas: Literal[0, 1, 2] = 0,
+        normalize: Literal["clip", "band", "pcen"] | None = None,
+        pooling: Pooling | None = None,
         dtype: Literal["float32", "float64"] = "float32",
         device: str = "auto",
+        output: Literal["numpy", "torch"] = "numpy",
         n_jobs: int | None = None,
         on_error: Literal["raise", "nan"] = "raise",
     ) -> None:
@@ -343,15 +303,32 @@ class MelSpectrogram(MelFeatures):
         self.amin = amin
         self.top_db = top_db
         self.duration = duration
+        self.deltas = deltas
+        self.normalize = normalize
         self.pooling = pooling
         self.dtype = dtype
         self.device = device
+        self.output = output
         self.n_jobs = n_jobs
         self.on_error = on_error
 
-    def _compute(self, y: Tensor) -> Tensor:
-        options = self._mel_options()
-        return mel_spectrogram(y, norm=self.norm, ref=self.ref, amin=self.amin, **options)
+    def _plan(self, dtype: torch.dtype, device: torch.device) -> FramePlan:
+        return MelPlan(
+            dtype,
+            device,
+            norm=self.norm,
+            ref=self.ref,
+            amin=self.amin,
+            decibels=self.normalize != "pcen",
+            **self._mel_options(),
+        )
 
-    def _coefficient_names(self) -> list[str]:
+    def _normalized(self, values: Tensor, layout: Layout) -> Tensor:
+        if self.normalize != "pcen":
+            return super()._normalized(values, layout)
+        for clip in layout.split(values):
+            clip.copy_(pcen(clip.mT * PCM_SCALE, sr=self.sr, hop_length=self.hop_length).mT)
+        return values
+
+    def _band_names(self) -> list[str]:
         return numbered("mel", 0, self.n_mels)

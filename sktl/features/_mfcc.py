@@ -11,7 +11,12 @@ from torch import Tensor
 
 from .._validation import Interval, Options, StrOptions
 from ._base import numbered
-from ._mel import MelFeatures, mel_spectrogram, project
+from ._frames import check_waveforms
+from ._layout import Layout
+from ._mel import MelFeatures
+from ._mel_plan import MelPlan
+from ._plan import FramePlan, run_waveforms
+from ._pooling import Pooling
 
 __all__ = ["MFCC", "mfcc"]
 
@@ -52,12 +57,45 @@ def mfcc(
     >>> mfcc(torch.zeros(2, 16000), n_mfcc=13, n_mels=40).shape
     torch.Size([2, 13, 101])
     """
-    level = mel_spectrogram(y, sr=sr, norm=mel_norm, **mel_options)
-    n_mels = level.shape[-2]
-    _check_n_mfcc(n_mfcc, n_mels)
-    basis = torch.as_tensor(_basis(n_mfcc, n_mels, dct_type, norm, lifter)).to(level)
-    frames = level.reshape(-1, *level.shape[-2:]).mT
-    return project(frames, basis).mT.reshape(*level.shape[:-2], n_mfcc, level.shape[-1])
+    check_waveforms(y)
+    plan = MFCCPlan(
+        y.dtype,
+        y.device,
+        sr=sr,
+        n_mfcc=n_mfcc,
+        dct_type=dct_type,
+        dct_norm=norm,
+        lifter=lifter,
+        norm=mel_norm,
+        **mel_options,
+    )
+    return run_waveforms(y, plan)
+
+
+class MFCCPlan(MelPlan):
+    """Cosine transform of a log-mel spectrogram; parameters as in `MFCC` and `MelPlan`."""
+
+    def __init__(
+        self,
+        dtype: torch.dtype,
+        device: torch.device,
+        *,
+        n_mfcc: int,
+        dct_type: int,
+        dct_norm: str | None,
+        lifter: float,
+        **mel_options: Any,
+    ) -> None:
+        super().__init__(dtype, device, **mel_options)
+        _check_n_mfcc(n_mfcc, self.n_values)
+        basis = _basis(n_mfcc, self.n_values, dct_type, dct_norm, lifter)
+        self.basis = torch.from_numpy(basis).to(device, dtype)
+
+    def clips(self, values: Tensor, layout: Layout) -> Tensor:
+        return super().clips(values, layout) @ self.basis
+
+    def clips_into(self, values: Tensor, layout: Layout, out: Tensor) -> None:
+        FramePlan.clips_into(self, values, layout, out)
 
 
 @lru_cache(maxsize=32)
@@ -129,14 +167,28 @@ class MFCC(MelFeatures):
     duration : float, default=None
         Seconds to which every clip is cropped, or padded with zeros, at its end. With
         `pooling`, short clips are not padded: zeros would enter the statistics.
-    pooling : {"mean", "mean_std", "quantiles"} or None, default="mean_std"
-        Statistics over the frames; None keeps the frames.
+    deltas : {0, 1, 2}, default=0
+        Append the first, or the first and second, derivative of each coefficient over time,
+        as ``librosa.feature.delta`` with a width of 9 frames; in clips of fewer frames the
+        first and last frame are repeated, ``mode="nearest"``.
+    normalize : {"clip", "band"} or None, default=None
+        "clip": zero mean and unit standard deviation over all of a clip's values; "band":
+        of each coefficient over the clip's frames (with a plain "mean" or "mean_std" nothing
+        would be left of the coefficients themselves, only of their deltas). Deltas
+        are taken after it.
+    pooling : {"mean", "mean_std", "quantiles"}, callable or None, default="mean_std"
+        Statistics over the frames; quantiles are those of 10, 25, 50, 75 and 90 %. A
+        callable takes the array (n_coefficients, n_frames) of one clip and returns a 1-D
+        array of the same length for every clip. None keeps the frames.
     dtype : {"float32", "float64"}, default="float32"
         Of the computation and the result.
     device : str, default="auto"
         Where to compute: "cpu", "cuda", "cuda:1"; "auto" is "cuda" where there is one.
+    output : {"numpy", "torch"}, default="numpy"
+        "torch" gives tensors on `device`, and leaves clips that are tensors there already
+        where they are. Clips of unequal length then come out as a list of tensors.
     n_jobs : int, default=None
-        Threads that decode files; None means 1, -1 all processors.
+        Threads that compute, and as many that decode files; None means 1, -1 all processors.
     on_error : {"raise", "nan"}, default="raise"
         Raise on files that cannot be read, or make their rows NaN and warn once.
 
@@ -200,9 +252,12 @@ class MFCC(MelFeatures):
         power: float = 2.0,
         top_db: float | None = 80.0,
         duration: float | None = None,
-        pooling: Literal["mean", "mean_std", "quantiles"] | None = "mean_std",
+        deltas: Literal[0, 1, 2] = 0,
+        normalize: Literal["clip", "band"] | None = None,
+        pooling: Pooling | None = "mean_std",
         dtype: Literal["float32", "float64"] = "float32",
         device: str = "auto",
+        output: Literal["numpy", "torch"] = "numpy",
         n_jobs: int | None = None,
         on_error: Literal["raise", "nan"] = "raise",
     ) -> None:
@@ -224,24 +279,28 @@ class MFCC(MelFeatures):
         self.power = power
         self.top_db = top_db
         self.duration = duration
+        self.deltas = deltas
+        self.normalize = normalize
         self.pooling = pooling
         self.dtype = dtype
         self.device = device
+        self.output = output
         self.n_jobs = n_jobs
         self.on_error = on_error
 
-    def _compute(self, y: Tensor) -> Tensor:
-        return mfcc(
-            y,
+    def _plan(self, dtype: torch.dtype, device: torch.device) -> FramePlan:
+        return MFCCPlan(
+            dtype,
+            device,
             n_mfcc=self.n_mfcc,
             dct_type=self.dct_type,
-            norm=self.norm,
+            dct_norm=self.norm,
             lifter=self.lifter,
-            mel_norm=self.mel_norm,
+            norm=self.mel_norm,
             **self._mel_options(),
         )
 
-    def _coefficient_names(self) -> list[str]:
+    def _band_names(self) -> list[str]:
         return numbered("mfcc", 0, self.n_mfcc)
 
     def _check_settings(self) -> None:

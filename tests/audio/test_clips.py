@@ -1,7 +1,6 @@
-"""What counts as clips is decided by type; bad clips are refused before any long work."""
+"""What counts as clips is decided by type, and clips come in order, a few at a time."""
 
 import threading
-import time
 from itertools import chain
 
 import numpy as np
@@ -11,7 +10,7 @@ import soundfile
 import torch
 from sklearn.base import BaseEstimator
 
-from sktl.audio import _read, is_clips, load_audio, validate_clips
+from sktl.audio import Clips, is_clips, load_audio, validate_clips
 from sktl.exceptions import AudioReadError
 
 
@@ -81,22 +80,6 @@ def test_anything_else_is_not_clips(X):
     assert not is_clips(X)
 
 
-def test_two_dimensional_array_sets_and_checks_n_features_in():
-    estimator = BaseEstimator()
-    assert validate(np.zeros((2, 4)), estimator=estimator).dense
-    assert estimator.n_features_in_ == 4
-    with pytest.raises(ValueError, match="expecting 4 features"):
-        validate(np.zeros((2, 5)), estimator=estimator, reset=False)
-    validate([np.zeros(5)], estimator=estimator, reset=False)
-
-
-def test_list_does_not_set_n_features_in_and_forgets_an_earlier_one():
-    estimator = BaseEstimator()
-    validate(np.zeros((2, 4)), estimator=estimator)
-    assert not validate([np.zeros(4)], estimator=estimator).dense
-    assert not hasattr(estimator, "n_features_in_")
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_chunks_give_arrays_of_the_dtype_in_order(dtype):
     X = [torch.full((3,), 1.0), np.full(2, 2), np.full(4, 3.0, dtype=np.float32)]
@@ -120,32 +103,12 @@ def test_files_come_in_order_whatever_the_threads(paths, n_jobs):
         np.testing.assert_array_equal(clip, load_audio(path, 16000))
 
 
-def test_files_are_decoded_ahead_but_at_most_one_chunk(paths, monkeypatch):
-    decoded = []
-    decode = _read._decode
-    monkeypatch.setattr(_read, "_decode", lambda *args: (decoded.append(0), decode(*args))[1])
-    chunks = validate(paths).chunks(2)
-    assert decoded == []
-    next(chunks)
-    deadline = time.monotonic() + 10
-    while len(decoded) < 4 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert len(decoded) == 4
-    chunks.close()
-
-
 def test_stopping_early_leaves_no_threads(paths):
     before = threading.active_count()
     chunks = validate(paths, n_jobs=2).chunks(2)
     next(chunks)
     chunks.close()
     assert threading.active_count() == before
-
-
-def test_all_missing_files_are_named_before_any_is_read(paths, monkeypatch):
-    monkeypatch.setattr(_read, "_decode", lambda *args: pytest.fail("a file was read"))
-    with pytest.raises(AudioReadError, match=r"2 of 4 .* do not exist:\n  x\.wav\n  y\.wav$"):
-        validate([paths[0], "x.wav", paths[1], "y.wav"])
 
 
 def test_all_undecodable_files_are_named(paths):
@@ -165,43 +128,51 @@ def test_unreadable_files_become_none_with_one_warning(paths):
     assert [index for index, row in enumerate(rows) if row is None] == [1, 4]
 
 
+def lengths(chunks):
+    return [[len(clip) for clip in chunk] for chunk in chunks]
+
+
 @pytest.mark.parametrize(
-    ("X", "message"),
+    ("max_samples", "expected"),
     [
-        ([], "X is empty; give at least one clip"),
-        ("a.wav", r"X='a.wav' is a single path; give a list of paths"),
-        ([np.zeros(3), np.zeros(0)], r"X\[1\] is empty: a clip needs at least one sample"),
-        ([np.zeros(3), np.array([0.0, np.nan])], r"X\[1\] contains NaN or infinity"),
-        ([np.array([np.inf])], r"X\[0\] contains NaN or infinity"),
-        (np.full((2, 3), np.nan), "Input X contains NaN"),
-        ([np.zeros((2, 3))], r"X\[0\] has shape \(2, 3\): several channels, such as stereo"),
-        (np.zeros((5, 2, 3)), r"X has shape \(5, 2, 3\): clips of several channels.*mean"),
-        ([np.zeros(3, np.int16)], r"X\[0\] has dtype int16.*X\[0\] / 32768"),
-        (np.zeros((2, 3), np.int16), "X has dtype int16.*16-bit samples that is X / 32768"),
-        ([np.zeros(3, np.uint8)], r"uint8.*\(X\[0\] - 128\) / 128"),
-        ([np.array([0, 30000])], "int64: PCM that was not scaled.* / 32768"),
-        (np.array([[0, 2**23 - 1]]), r"int64.*24-bit samples that is X / 8388608"),
-        ([np.zeros(3, complex)], r"X\[0\] has dtype complex128"),
-        ([np.zeros(3), "a.wav"], r"X\[1\] is a str but X\[0\] is an array"),
-        (["a.wav", None], r"X\[1\] is a NoneType but X\[0\] is a path"),
-        (pd.DataFrame({"path": ["a.wav"]}), r"give one column of it, e.g. X\['path'\]"),
-        (np.zeros(5), "Expected 2D array, got 1D array"),
+        (1000, [[100, 101, 102], [103, 104, 105], [106]]),
+        (303, [[100, 101, 102], [103, 104], [105, 106]]),
+        (302, [[100, 101], [102, 103], [104, 105], [106]]),
+        (1, [[100], [101], [102], [103], [104], [105], [106]]),
     ],
 )
-def test_bad_clips_are_refused_with_the_reason(X, message):
-    with pytest.raises(ValueError, match=message):
-        validate(X)
+def test_a_chunk_has_few_samples_but_one_clip_at_least(paths, max_samples, expected):
+    arrays = [np.zeros(100 + index) for index in range(7)]
+    for X in (paths, arrays, [torch.from_numpy(array) for array in arrays]):
+        clips = validate(X, keep_tensors=True)
+        assert lengths(clips.chunks(3, max_samples)) == expected
+    dense = validate(np.zeros((5, 100)))
+    assert lengths(dense.chunks(3, max_samples=200)) == [[100, 100], [100, 100], [100]]
 
 
-def test_small_whole_numbers_are_accepted():
-    validate(np.array([[1, -2], [100, 0]]))
+def test_clips_of_an_hour_are_chunks_of_their_own():
+    long = np.broadcast_to(np.float32(0), 2**22 + 1)
+    assert lengths(Clips([long, long[:5], long[:9]], 16000).chunks(64)) == [[2**22 + 1], [5, 9]]
 
 
-def test_clips_of_one_sample_are_accepted():
-    assert len(validate([np.zeros(1)])) == 1
+@pytest.mark.parametrize("form", [np.asarray, torch.tensor])
+def test_taken_rows_are_in_the_order_asked_for(form):
+    clips = validate(form([[0.0, 1.0], [0.5, 0.25], [0.125, 0.75]]), keep_tensors=True)
+    (chunk,) = clips.take([2, 0]).chunks(4)
+    assert [clip.tolist() for clip in chunk] == [[0.125, 0.75], [0.0, 1.0]]
+    (chunk,) = validate([form([0.0]), form([1.0, 0.5])], keep_tensors=True).take([1, 1]).chunks(4)
+    assert [clip.tolist() for clip in chunk] == [[1.0, 0.5], [1.0, 0.5]]
 
 
-@pytest.mark.parametrize("sr", [None, "16000", 0, -1, float("inf")])
-def test_nonsensical_sample_rate_is_refused(sr):
-    with pytest.raises(ValueError, match=r"in Hz, e\.g\. sr=16000"):
-        validate([np.zeros(3)], sr=sr)
+def test_arrays_come_out_contiguous_and_are_not_copied_without_need():
+    clip = np.linspace(-1, 1, 8, dtype=np.float32)
+    (chunk,) = validate([clip, clip[::-1], clip.astype(">f4")]).chunks(3)
+    assert np.shares_memory(chunk[0], clip)
+    assert all(made.flags.c_contiguous and made.dtype.isnative for made in chunk)
+    np.testing.assert_array_equal(chunk[1], clip[::-1])
+    np.testing.assert_array_equal(chunk[2], clip)
+
+
+def test_values_too_large_for_the_dtype_are_refused():
+    with pytest.raises(ValueError, match=r"too large for float32; give floats in \[-1, 1\]"):
+        list(validate(np.full((2, 3), 1e300)).chunks(2))

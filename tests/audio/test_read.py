@@ -1,9 +1,8 @@
-"""Files are read as librosa reads them, and what cannot be read is named."""
+"""One file is read as librosa reads it, and is named when it cannot be."""
 
 import librosa
 import numpy as np
 import pytest
-import soundfile
 
 from sktl.audio import load_audio
 from sktl.exceptions import AudioReadError
@@ -12,34 +11,10 @@ from sktl.exceptions import AudioReadError
 pytestmark = pytest.mark.filterwarnings("ignore:.*slated for removal:DeprecationWarning")
 
 
-def noise(n_samples, n_channels=1):
-    return np.random.default_rng(0).uniform(-0.5, 0.5, size=(n_samples, n_channels))
-
-
 @pytest.mark.parametrize("sr", [8000, 16000, 22050])
 def test_real_speech_equals_librosa_load(fsdd_dir, sr):
     for path in sorted(fsdd_dir.glob("*_jackson_1*.wav"))[:5]:
         np.testing.assert_array_equal(load_audio(path, sr), librosa.load(path, sr=sr)[0])
-
-
-@pytest.mark.parametrize(
-    ("suffix", "subtype", "file_sr", "n_channels"),
-    [
-        ("wav", "PCM_16", 44100, 2),
-        ("wav", "PCM_24", 48000, 1),
-        ("wav", "FLOAT", 16000, 3),
-        ("flac", "PCM_16", 22050, 2),
-        ("ogg", "VORBIS", 44100, 1),
-        ("mp3", None, 44100, 2),
-    ],
-)
-def test_formats_equal_librosa_load(tmp_path, suffix, subtype, file_sr, n_channels):
-    path = tmp_path / f"clip.{suffix}"
-    soundfile.write(path, noise(5003, n_channels), file_sr, subtype=subtype)
-    expected = librosa.load(path, sr=16000)[0]
-    actual = load_audio(str(path), 16000)
-    assert actual.dtype == np.float32
-    np.testing.assert_allclose(actual, expected, atol=1e-6)
 
 
 def test_missing_file_is_named(tmp_path):
@@ -50,27 +25,6 @@ def test_missing_file_is_named(tmp_path):
 def test_folder_is_not_a_file(tmp_path):
     with pytest.raises(AudioReadError, match="no such file"):
         load_audio(tmp_path, 16000)
-
-
-def test_undecodable_file_is_named(tmp_path):
-    path = tmp_path / "text.wav"
-    path.write_text("not audio")
-    with pytest.raises(AudioReadError, match=r"text\.wav: cannot be decoded"):
-        load_audio(path, 16000)
-
-
-def test_file_without_samples_is_named(tmp_path):
-    path = tmp_path / "empty.wav"
-    soundfile.write(path, np.zeros(0), 16000)
-    with pytest.raises(AudioReadError, match=r"empty\.wav: holds no samples"):
-        load_audio(path, 16000)
-
-
-def test_file_with_nan_is_named(tmp_path):
-    path = tmp_path / "nan.wav"
-    soundfile.write(path, np.array([0.0, np.nan]), 16000, subtype="FLOAT")
-    with pytest.raises(AudioReadError, match=r"nan\.wav: holds NaN or infinity"):
-        load_audio(path, 16000)
 
 
 @pytest.mark.parametrize("sr", [None, "16000", 0, -1, float("nan"), True])

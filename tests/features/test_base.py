@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sktl.exceptions import AudioReadError
-from sktl.features import LPC, MFCC, MelSpectrogram
+from sktl.features import LPC, MFCC, MelSpectrogram, _clipwise
 from sktl.features import _base as base
 
 FEATURES = [MelSpectrogram, MFCC, LPC]
@@ -47,23 +47,27 @@ def test_row_is_bit_equal_alone_and_among_others(feature, pooling, dtype, clips)
 
 
 @each_feature
-def test_row_does_not_depend_on_chunks_and_batches(feature, clips, monkeypatch):
+def test_row_does_not_depend_on_groups_and_threads(feature, clips, monkeypatch):
     expected = feature(device="cpu").transform(clips)
-    monkeypatch.setattr(base, "CLIPS_PER_CHUNK", 4)
-    monkeypatch.setattr(base, "SAMPLES_PER_BATCH", 5000)
-    for row, same in zip(feature(device="cpu").transform(clips), expected, strict=True):
-        np.testing.assert_array_equal(row, same)
+    monkeypatch.setattr(_clipwise, "CLIPS_PER_GROUP", 4)
+    monkeypatch.setattr(_clipwise, "SAMPLES_PER_GROUP", 5000)
+    for n_jobs in (1, 2):
+        again = feature(device="cpu", n_jobs=n_jobs).transform(clips)
+        for row, same in zip(again, expected, strict=True):
+            np.testing.assert_array_equal(row, same)
 
 
-def test_batches_are_bounded(monkeypatch):
+def test_groups_are_bounded(monkeypatch):
     sizes = []
-    compute = MFCC._compute
-    monkeypatch.setattr(base, "SAMPLES_PER_BATCH", 3000)
+    run_clips = _clipwise.run_clips
+    monkeypatch.setattr(_clipwise, "SAMPLES_PER_GROUP", 3000)
     monkeypatch.setattr(
-        MFCC, "_compute", lambda self, y: (sizes.append(tuple(y.shape)), compute(self, y))[1]
+        _clipwise,
+        "run_clips",
+        lambda clips, *args: (sizes.append(len(clips)), run_clips(clips, *args))[1],
     )
-    MFCC().transform(np.zeros((7, 1000)))
-    assert sizes == [(3, 1000), (3, 1000), (1, 1000)]
+    MFCC(device="cpu").transform(np.zeros((7, 1000)))
+    assert sizes == [3, 3, 1]
 
 
 @each_feature

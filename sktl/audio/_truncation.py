@@ -1,0 +1,95 @@
+"""Files cut short: what their headers announce against what is there."""
+
+import os
+import re
+from typing import Any
+
+__all__ = ["missing_part"]
+
+# Programs that write to a pipe cannot know the size: they announce about 2 or 4 GiB.
+UNKNOWN_SIZE = 0x7FFFF000
+# The sizes that libsndfile corrects without an error; another line may quote a tag.
+DATA_SIZE = re.compile(r"^ *data *: (\d+) \(should be (\d+)\)", re.M)
+ANY_SIZE = re.compile(r"^ *[\w ]{4,10} *: (\d+) \(should be (\d+)\)", re.M)
+LARGEST_FRAME = 64
+SAMPLES_PER_MP3_FRAME = 1152
+OGG_PAGE = b"OggS\0"
+OGG_HEADER = 27
+LARGEST_OGG_PAGE = OGG_HEADER + 255 + 255 * 255
+
+
+def missing_part(path: str | os.PathLike[str], file: Any, n_found: int) -> str | None:
+    """What the file announces and lacks; None when it is whole.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        Of a regular file.
+    file : soundfile.SoundFile
+        The same, opened.
+    n_found : int
+        Samples decoded from it.
+    """
+    if file.format == "MP3":
+        return _missing_from_mp3(path, file.frames, n_found)
+    if n_found < file.frames:
+        return _cut_short(file.frames, n_found)
+    if file.format == "OGG":
+        return _missing_from_ogg(path, n_found)
+    if file.format == "FLAC":
+        return None
+    wav = file.format in ("WAV", "WAVEX")
+    sizes = (DATA_SIZE if wav else ANY_SIZE).findall(file.extra_info)
+    for announced, found in ((int(a), int(b)) for a, b in sizes):
+        if found < announced < UNKNOWN_SIZE:
+            frame_size = found // n_found if wav and n_found > LARGEST_FRAME else 0
+            if frame_size:
+                return _cut_short(announced // frame_size, n_found)
+            return f"is cut short: its header announces {announced} bytes, it has {found}"
+    return None
+
+
+def _cut_short(n_announced: int, n_found: int) -> str:
+    return f"is cut short: its header announces {n_announced} samples, it holds {n_found}"
+
+
+def _missing_from_mp3(path: str | os.PathLike[str], n_announced: int, n_found: int) -> str | None:
+    """Only a Xing or Info tag counts samples, up to two frames too many, and bytes."""
+    with open(path, "rb") as file:
+        head = file.read(10)
+        start = _id3_size(head) if head.startswith(b"ID3") else 0
+        file.seek(start)
+        frame = file.read(64)
+        n_bytes = os.fstat(file.fileno()).st_size - start
+    _, tag, fields = frame.partition(b"Xing" if b"Xing" in frame else b"Info")
+    if not tag or fields[3] & 3 != 3 or n_found >= n_announced:
+        return None
+    is_short = int.from_bytes(fields[8:12], "big") > n_bytes
+    if is_short or n_announced - n_found > 2 * SAMPLES_PER_MP3_FRAME:
+        return _cut_short(n_announced, n_found)
+    return None
+
+
+def _id3_size(head: bytes) -> int:
+    """Length of the tag before the first frame, from four times seven bits."""
+    first, second, third, fourth = head[6:10]
+    return 10 + (first << 21 | second << 14 | third << 7 | fourth)
+
+
+def _missing_from_ogg(path: str | os.PathLike[str], n_found: int) -> str | None:
+    """Samples are not counted ahead, but the last page says how long it is."""
+    with open(path, "rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - 2 * LARGEST_OGG_PAGE))
+        tail = file.read()
+    start = tail.rfind(OGG_PAGE)
+    if start < 0:
+        return None
+    sizes_start = start + OGG_HEADER
+    n_sizes = tail[sizes_start - 1] if sizes_start <= len(tail) else 1
+    sizes = tail[sizes_start : sizes_start + n_sizes]
+    rest = tail[sizes_start + n_sizes + sum(sizes) :]
+    is_whole = len(sizes) == n_sizes and sizes_start + n_sizes + sum(sizes) <= len(tail)
+    is_next_begun = bool(rest) and OGG_PAGE.startswith(rest)
+    if is_whole and not is_next_begun:
+        return None
+    return f"is cut short: an Ogg page is incomplete after {n_found} samples"

@@ -1,0 +1,224 @@
+"""Clips are checked before any long work."""
+
+import math
+import os
+from typing import Any, Literal
+
+import numpy as np
+from joblib import effective_n_jobs
+from sklearn.base import BaseEstimator
+
+from .._validation import _check_feature_names, _check_n_features, check_sr, validate_data
+from ..exceptions import AudioReadError
+from ._clips import Clips, is_clips, is_path, is_sequence, name_all
+from ._tensors import all_finite, is_tensor, to_numpy
+
+__all__ = ["validate_clips"]
+
+# scikit-learn's own checks pass small whole numbers; PCM goes far beyond.
+LARGEST_UNSCALED = 128
+# BLAS starts threads for longer products.
+FEW_SAMPLES = 2**13
+
+
+def validate_clips(
+    estimator: BaseEstimator,
+    X: Any,
+    *,
+    sr: float,
+    reset: bool,
+    on_error: Literal["raise", "nan"] = "raise",
+    n_jobs: int | None = None,
+    dtype: Any = np.float32,
+    keep_tensors: bool = False,
+    check_finite: bool = True,
+) -> Clips:
+    """Check the clips given to an estimator; no file is opened yet.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Gets `n_features_in_` (and `feature_names_in_`) when `X` is a 2-D array; a list of
+        clips sets neither.
+    X : array-like of shape (n_clips, n_samples) or sequence of clips
+        A 2-D array or tensor, or a sequence of 1-D arrays or tensors, all in [-1, 1] at
+        `sr`; or a sequence of paths of audio files.
+    sr : float
+        Sample rate in Hz.
+    reset : bool
+        True in `fit`; else a 2-D `X` must have the number of samples seen in `fit`.
+    on_error : {"raise", "nan"}, default="raise"
+        With "nan", missing and unreadable files come out of `Clips.chunks` as None.
+    n_jobs : int, default=None
+        Threads that decode files; None means 1 and -1 all processors.
+    dtype : dtype, default=float32
+        Floating dtype of the clips that `Clips.chunks` gives.
+    keep_tensors : bool, default=False
+        Whether clips given as one 2-D tensor, or as a sequence of tensors only, come out of
+        `Clips.chunks` as tensors on their device. They are checked there too.
+    check_finite : bool, default=True
+        Whether to read every sample in search of NaN and infinity. Without it, the caller
+        must do so when it reads them.
+
+    Returns
+    -------
+    Clips
+
+    Raises
+    ------
+    ValueError
+        If a clip is empty, not finite, stereo or unscaled integer PCM, if `X` is empty, or
+        if `sr` is not a sample rate.
+    AudioReadError
+        If files are missing, with ``on_error="raise"``; the message names all of them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktl import MFCC
+    >>> from sktl.audio import validate_clips
+    >>> clips = validate_clips(MFCC(), [np.zeros(8), np.zeros(4)], sr=16000, reset=True)
+    >>> len(clips)
+    2
+    """
+    check_sr(sr)
+    if isinstance(X, str | os.PathLike):
+        raise ValueError(f"X={os.fspath(X)!r} is a single path; give a list of paths, [{X!r}].")
+    options: dict[str, Any] = {"on_error": on_error, "dtype": dtype}
+    if not is_clips(X):
+        keep_tensors = keep_tensors and is_tensor(X)
+        if keep_tensors:
+            rows = _validate_tensor(estimator, X, reset, dtype)
+        else:
+            rows = _validate_dense(estimator, X, reset, dtype, check_finite)
+        return Clips(rows, sr, keep_tensors=keep_tensors, **options)
+    if reset:
+        for name in ("n_features_in_", "feature_names_in_"):
+            vars(estimator).pop(name, None)
+    rows = list(X)
+    if is_path(rows[0]):
+        _check_paths(rows, on_error)
+        n_threads = max(1, effective_n_jobs(n_jobs))
+        return Clips(rows, sr, from_files=True, n_threads=n_threads, **options)
+    keep_tensors = keep_tensors and all(map(is_tensor, rows))
+    if keep_tensors:
+        _check_tensors(rows)
+    else:
+        _check_arrays(rows, check_finite)
+    return Clips(rows, sr, keep_tensors=keep_tensors, **options)
+
+
+def _validate_dense(
+    estimator: BaseEstimator, X: Any, reset: bool, dtype: Any, check_finite: bool = True
+) -> np.ndarray:
+    if is_sequence(X) and len(X) == 0:
+        raise ValueError("X is empty; give at least one clip.")
+    if hasattr(X, "columns") and any(is_path(v) for v in np.asarray(X)[:1].ravel()):
+        raise ValueError(
+            "X is a data frame that holds text; for file paths give one column of it, "
+            "e.g. X['path']."
+        )
+    X = to_numpy(X)
+    shape = getattr(X, "shape", ())
+    if len(shape) == 3:
+        raise ValueError(
+            f"X has shape {tuple(shape)}: clips of several channels, such as stereo, or "
+            "spectrograms. Give one channel, shape (n_clips, n_samples), e.g. X.mean(axis=1)."
+        )
+    _check_scaled("X", X)
+    # Floats keep their width here: a copy of the whole array would be as large as the corpus.
+    dtypes = [dtype, np.float32, np.float64]
+    return validate_data(estimator, X, reset=reset, dtype=dtypes, ensure_all_finite=check_finite)
+
+
+def _validate_tensor(estimator: BaseEstimator, X: Any, reset: bool, dtype: Any) -> Any:
+    """The same on a tensor, which only leaves its device when something is unusual."""
+    if X.ndim == 2 and X.is_floating_point() and X.numel() and all_finite([X]):
+        _check_feature_names(estimator, X, reset=reset)
+        _check_n_features(estimator, X, reset=reset)
+        return X
+    import torch
+
+    return torch.from_numpy(_validate_dense(estimator, X, reset, dtype)).to(X.device)
+
+
+def _check_arrays(clips: list[Any], check_finite: bool) -> None:
+    with np.errstate(over="ignore", invalid="ignore"):
+        for index, clip in enumerate(clips):
+            if not (_is_ordinary(clip) and (not check_finite or _is_plainly_finite(clip))):
+                _check_clip(index, clip)
+
+
+def _is_ordinary(clip: Any) -> bool:
+    return type(clip) is np.ndarray and clip.ndim == 1 and clip.dtype.kind == "f" and clip.size > 0
+
+
+def _is_plainly_finite(clip: np.ndarray) -> bool:
+    """Tell by one product, which overflows only for broken or enormous samples."""
+    return clip.size <= FEW_SAMPLES and math.isfinite(clip.dot(clip))
+
+
+def _check_tensors(clips: list[Any]) -> None:
+    """Refuse what `_check_clip` refuses, with one transfer when all is well."""
+    ordinary = (clip.ndim == 1 and clip.is_floating_point() and clip.numel() for clip in clips)
+    if all(ordinary) and all_finite(clips):
+        return
+    for index, clip in enumerate(clips):
+        _check_clip(index, clip)
+
+
+def _check_clip(index: int, clip: Any) -> None:
+    """Refuse what is not one finite, scaled, mono waveform."""
+    name = f"X[{index}]"
+    if is_path(clip) or not hasattr(clip, "ndim"):
+        raise ValueError(
+            f"{name} is a {type(clip).__name__} but X[0] is an array; give arrays only or "
+            "paths only."
+        )
+    clip = np.asarray(to_numpy(clip))
+    if clip.ndim != 1:
+        raise ValueError(
+            f"{name} has shape {clip.shape}: several channels, such as stereo, or a "
+            "spectrogram. Give one channel, shape (n_samples,), e.g. the mean over channels."
+        )
+    if clip.size == 0:
+        raise ValueError(f"{name} is empty: a clip needs at least one sample.")
+    _check_scaled(name, clip)
+    if clip.dtype.kind not in "fiub":
+        raise ValueError(f"{name} has dtype {clip.dtype}; give floats in [-1, 1].")
+    if not np.isfinite(clip).all():
+        raise ValueError(f"{name} contains NaN or infinity; every sample must be finite.")
+
+
+def _check_scaled(name: str, values: Any) -> None:
+    """Refuse integer PCM: int8, uint8 and int16 always, wider integers when they are large."""
+    dtype = getattr(values, "dtype", None)
+    if not isinstance(dtype, np.dtype) or dtype.kind not in "iu":
+        return
+    largest = np.abs(values, dtype=np.float64).max(initial=0.0)
+    if dtype.itemsize > 2 and largest <= LARGEST_UNSCALED:
+        return
+    bits = 8 * dtype.itemsize
+    if dtype.itemsize > 2:
+        bits = next((bits for bits in (16, 24) if largest <= 2 ** (bits - 1)), 32)
+    full_scale = 2 ** (bits - 1)
+    shifted = f"({name} - {full_scale})" if dtype.kind == "u" else name
+    raise ValueError(
+        f"{name} has dtype {dtype}: PCM that was not scaled. Give floats in [-1, 1]; for "
+        f"{bits}-bit samples that is {shifted} / {full_scale}."
+    )
+
+
+def _check_paths(rows: list[Any], on_error: str) -> None:
+    """Name every element that is no path, else every file that is missing."""
+    for index, path in enumerate(rows):
+        if not is_path(path):
+            raise ValueError(
+                f"X[{index}] is a {type(path).__name__} but X[0] is a path; give arrays only "
+                "or paths only."
+            )
+    if on_error == "nan":
+        return
+    missing = [os.fspath(path) for path in rows if not os.path.isfile(path)]
+    if missing:
+        raise AudioReadError(name_all("do not exist", missing, len(rows)))

@@ -1,0 +1,121 @@
+"""Burg's method on many frames: compiled on the CPU, in torch elsewhere and for gradients."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ._kernels import compiled
+
+__all__ = ["burg"]
+
+# The lattice in torch passes over its frames several times per order: few enough for the L2 cache.
+FRAMES_IN_CACHE = 128
+
+
+def burg(frames: Tensor, order: int) -> Tensor:
+    """Linear prediction coefficients a_1 … a_order of each frame, without the leading 1.
+
+    A frame's coefficients do not depend on the other frames, nor on its place among them.
+
+    Parameters
+    ----------
+    frames : Tensor of shape (n_frames, frame_length)
+        float32 or float64, strided at will. The computation always runs in float64.
+    order : int
+        Number of coefficients, 1 to ``frame_length - 1``.
+
+    Returns
+    -------
+    Tensor of shape (n_frames, order)
+        In float64; 0 for silent frames. Differentiable where `frames` requires a gradient.
+
+    References
+    ----------
+    .. [1] J. P. Burg, "A new analysis technique for time series data", NATO Advanced Study
+       Institute on Signal Processing, 1968.
+    .. [2] L. Marple, "A new autoregressive spectrum analysis algorithm", IEEE Trans. Acoust.,
+       Speech, Signal Process. 28(4), 1980, equations 5, 13 to 16.
+    """
+    if frames.is_cuda:
+        return _lattice(frames.double(), order)
+    if frames.requires_grad and torch.is_grad_enabled():
+        blocks = frames.double().split(FRAMES_IN_CACHE)
+        return torch.cat([_lattice(block, order) for block in blocks])
+    frames = frames.detach()
+    samples = (frames if frames.dtype == torch.float32 else frames.double()).numpy()
+    coefficients = np.empty((len(samples), order))
+    # Strided at will.
+    signature = f"void({samples.dtype}[:, :], float64[:, ::1])"
+    run = compiled(_lattice_rows, signature, reassociate=True)
+    run(samples, coefficients)
+    return torch.from_numpy(coefficients)
+
+
+def _lattice(frames: Tensor, order: int) -> Tensor:
+    """Burg's lattice in torch, by the same equations as `_lattice_rows`."""
+    # By a power of two, so that no square leaves the range of float64; the coefficients of a
+    # scaled frame are the same.
+    _, exponent = torch.frexp(frames.detach().abs().amax(-1, keepdim=True))
+    scaled = frames * torch.exp2(-exponent.clamp(-1000, 1000).double())
+    forward, backward = scaled[:, 1:], scaled[:, :-1]
+    coefficients = scaled[:, :0]
+    for _ in range(order):
+        energy = forward.square().sum(-1, keepdim=True) + backward.square().sum(-1, keepdim=True)
+        cross = (forward * backward).sum(-1, keepdim=True)
+        reflection = -2.0 * cross / energy.where(energy != 0, 1.0)
+        mirrored = reflection * coefficients.flip(-1)
+        coefficients = torch.cat([coefficients + mirrored, reflection], dim=-1)
+        forward, backward = (
+            torch.addcmul(forward[:, 1:], reflection, backward[:, 1:]),
+            torch.addcmul(backward[:, :-1], reflection, forward[:, :-1]),
+        )
+    return coefficients
+
+
+def _lattice_rows(frames: np.ndarray, coefficients: np.ndarray) -> None:
+    """Burg's lattice, one frame after the other, for numba: fills `coefficients`."""
+    n_frames, frame_length = frames.shape
+    forward, backward = np.empty(frame_length), np.empty(frame_length)
+    for t in range(n_frames):
+        for n in range(frame_length):
+            backward[n] = frames[t, n]
+        energy = 0.0
+        for n in range(frame_length):  # apart from the copy, which strides keep from vectors
+            energy += backward[n] * backward[n]
+        if not 1e-200 < energy < 1e200:
+            peak = np.abs(backward).max()
+            if 0.0 < peak < np.inf:
+                # A power of two changes no coefficient, and keeps the squares in range.
+                backward *= math.ldexp(1.0, -max(math.frexp(peak)[1], -1000))
+        cross = forward_energy = backward_energy = 0.0
+        for n in range(frame_length - 1):
+            f, b = backward[n + 1], backward[n]
+            forward[n] = f
+            cross += f * b
+            forward_energy += f * f
+            backward_energy += b * b
+        a = coefficients[t]
+        for m in range(coefficients.shape[1]):
+            # Marple's equations 15 and 16; the sums themselves keep |reflection| <= 1, which
+            # his recursion 17, like every method on autocorrelations, loses on frames that
+            # are predicted almost exactly.
+            energy = forward_energy + backward_energy
+            reflection = -2.0 * cross / energy if energy != 0.0 else 0.0
+            for i in range((m + 1) // 2):  # equation 5, from both ends
+                first, last = a[i], a[m - 1 - i]
+                a[i] = first + reflection * last
+                a[m - 1 - i] = last + reflection * first
+            a[m] = reflection
+            # Equations 13 and 14, and the next sums in the same pass. Forward errors move down
+            # one place, so that those multiplied next stand side by side.
+            cross = forward_energy = backward_energy = 0.0
+            for n in range(frame_length - m - 2):
+                f = forward[n + 1] + reflection * backward[n + 1]
+                b = backward[n] + reflection * forward[n]
+                forward[n] = f
+                backward[n] = b
+                cross += f * b
+                forward_energy += f * f
+                backward_energy += b * b

@@ -1,0 +1,155 @@
+"""One transform: from clips to their features, group by group."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..audio import Clips
+from ._layout import Layout
+from ._plan import FramePlan, run_clips, run_equal_clips
+from ._pooling import Pooling, pool_segments
+from ._workers import map_in_workers
+
+__all__ = ["ClipwiseFeatures"]
+
+CLIPS_PER_GROUP = 256
+SAMPLES_PER_GROUP = 2**20
+SAMPLES_PER_GROUP_CUDA = 2**24
+
+
+@dataclass(frozen=True)
+class ClipwiseFeatures:
+    """What to compute of every clip, and where.
+
+    Parameters
+    ----------
+    plan : FramePlan
+    device : torch.device
+    n_coefficients : int
+        Rows of the result of one clip before pooling.
+    after : callable or None
+        What is done to the values (n_rows, n_values) of the clips of a group before pooling.
+    pooling : str, callable or None
+    n_columns : int
+        Numbers per clip after pooling; without it, of no meaning.
+    n_samples : int or None
+        Length to which clips are cropped and, without `pooling`, padded.
+    output : {"numpy", "torch"}
+    """
+
+    plan: FramePlan
+    device: torch.device
+    n_coefficients: int
+    after: Callable[[Tensor, Layout], Tensor] | None
+    pooling: Pooling | None
+    n_columns: int
+    n_samples: int | None
+    output: Literal["numpy", "torch"]
+
+    def run(self, clips: Clips, n_threads: int) -> Any:
+        """Features of all clips in their order; frames of unequal clips in an object array."""
+        rows = self._allocate(clips)
+        cuda = self.device.type == "cuda"
+        samples = SAMPLES_PER_GROUP_CUDA if cuda else SAMPLES_PER_GROUP
+
+        def groups() -> Iterator[tuple[int, list[Any]]]:
+            first = 0
+            for group in clips.chunks(CLIPS_PER_GROUP, samples):
+                yield first, group
+                first += len(group)
+
+        def compute(item: tuple[int, list[Any]]) -> None:
+            self._fill(rows, *item)
+
+        for _ in map_in_workers(compute, groups(), 1 if cuda else n_threads):
+            pass
+        return self._finish(rows)
+
+    def _allocate(self, clips: Clips) -> Any:
+        """Array of all results where they are known to have one shape, else a list."""
+        if self.pooling is not None:
+            shape: tuple[int, ...] = (self.n_columns,)
+        else:
+            lengths: set[int] = set()
+            if self.n_samples is not None:
+                lengths = {self.n_samples}
+            elif clips.dense:
+                lengths = {clips.rows.shape[1]}
+            elif not clips.from_files:
+                lengths = {len(clip) for clip in clips.rows}
+            counts = {self.plan.framing.n_frames(length) for length in lengths}
+            if len(counts) != 1:
+                return [None] * len(clips)
+            shape = (counts.pop(), self.n_coefficients)
+        return self._empty(len(clips), *shape)
+
+    def _empty(self, *shape: int) -> Any:
+        if self.output == "torch":
+            return torch.empty(shape, dtype=self.plan.dtype, device=self.device)
+        return np.empty(shape, dtype=str(self.plan.dtype).removeprefix("torch."))
+
+    def _fill(self, rows: Any, first: int, group: list[Any]) -> None:
+        """Compute the readable clips of a group and write them to their rows."""
+        index = [i for i, clip in enumerate(group, first) if clip is not None]
+        if len(index) < len(group) and not isinstance(rows, list):
+            rows[first : first + len(group)] = np.nan
+        if not index:
+            return
+        clips = [clip[: self.n_samples] for clip in group if clip is not None]
+        lengths = [len(clip) for clip in clips]
+        if self.n_samples is not None and self.pooling is None:
+            lengths = [self.n_samples] * len(clips)
+        layout = Layout([self.plan.framing.n_frames(length) for length in lengths])
+        with torch.no_grad():
+            if self._is_direct(rows) and len(index) == len(group):
+                out = torch.as_tensor(rows[first : first + len(group)])
+                run_equal_clips(clips, layout, self.plan, out)
+                return
+            results = self._results(run_clips(clips, layout, self.plan), layout)
+        if not isinstance(rows, list):
+            for i, result in zip(index, results, strict=True):
+                rows[i] = result
+            return
+        for i, result in zip(index, results, strict=True):
+            rows[i] = result.copy() if self.output == "numpy" else result.clone()
+
+    def _is_direct(self, rows: Any) -> bool:
+        """Whether what the plan computes of equal clips can be written where it is wanted."""
+        plain = self.after is None and self.pooling is None and not isinstance(rows, list)
+        return plain and (self.output == "torch" or self.device.type == "cpu")
+
+    def _results(self, values: Tensor, layout: Layout) -> Any:
+        """Of each clip a pooled row, or its frames (n_frames, n_coefficients)."""
+        if self.after is not None:
+            values = self.after(values, layout)
+        if self.pooling is None:
+            return layout.split(self._convert(values))
+        pooled = pool_segments(values, layout.starts, layout.stops, self.pooling, self.n_columns)
+        return self._convert(pooled)
+
+    def _convert(self, values: Tensor) -> Any:
+        return values if self.output == "torch" else values.cpu().numpy()
+
+    def _finish(self, rows: Any) -> Any:
+        """Coefficients before frames: one array, else an array or list of arrays."""
+        if self.pooling is not None:
+            return rows
+        if not isinstance(rows, list):
+            return rows.swapaxes(1, 2)
+        shapes = {row.shape for row in rows if row is not None} or {(1, self.n_coefficients)}
+        missing = self._empty(*(shapes.pop() if len(shapes) == 1 else (1, self.n_coefficients)))
+        missing[:] = np.nan
+        filled = [missing if row is None else row for row in rows]
+        if not shapes:
+            stacked = torch.stack(filled) if self.output == "torch" else np.stack(filled)
+            return stacked.swapaxes(1, 2)
+        if self.output == "torch":
+            return [row.mT for row in filled]
+        ragged = np.empty(len(rows), dtype=object)
+        for index, row in enumerate(filled):
+            ragged[index] = row.T
+        return ragged

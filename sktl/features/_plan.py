@@ -1,0 +1,165 @@
+"""What a feature computes of frames and of clips, and its run over many clips."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ._frames import Framing
+from ._kernels import finite_kernel, frame_loader
+from ._layout import ROWS, Layout
+
+__all__ = ["FramePlan", "NotFiniteError", "run_clips", "run_equal_clips", "run_waveforms"]
+
+# Frames and spectra of one block stay in the L2 cache of a core.
+BYTES_PER_BLOCK = 3 * 2**19
+BYTES_PER_BLOCK_CUDA = 2**28
+
+
+class FramePlan:
+    """The two steps of a feature; a subclass gives both.
+
+    On the CPU no row may depend on the number or the place of the others, as long as there
+    are at least `ROWS` of them.
+
+    Parameters
+    ----------
+    framing : Framing
+    window : Tensor of shape (frame_length,)
+        By which frames are multiplied; its dtype is that in which they are computed.
+    n_values : int
+        Numbers that the first step gives for a frame.
+    dtype : torch.dtype
+        Of the clips and these numbers.
+    """
+
+    def __init__(self, framing: Framing, window: Tensor, n_values: int, dtype: torch.dtype) -> None:
+        self.framing = framing
+        self.window = window
+        self.n_values = n_values
+        self.dtype = dtype
+
+    def frames(self, windowed: Tensor) -> Tensor:
+        """Windowed (n_frames, frame_length) → (n_frames, n_values); differentiable."""
+        raise NotImplementedError
+
+    def block(self, windowed: Tensor) -> Callable[[Tensor], None]:
+        """The same on the CPU, each time for what stands in `windowed` and is lost thereby.
+
+        Gives a function that writes the values to its argument, (n_frames, n_values).
+        """
+
+        def compute(out: Tensor) -> None:
+            out.copy_(self.frames(windowed))
+
+        return compute
+
+    def clips(self, values: Tensor, layout: Layout) -> Tensor:
+        """(n_rows, n_values) of many clips → (n_rows, n_coefficients)."""
+        return values
+
+    def clips_into(self, values: Tensor, layout: Layout, out: Tensor) -> None:
+        """The same for equal clips, written to (n_clips, n_frames, n_coefficients)."""
+        out.copy_(layout.stacked(self.clips(values, layout)))
+
+    def frames_per_block(self) -> int:
+        """Frames computed at once, a multiple of `ROWS`."""
+        size = BYTES_PER_BLOCK_CUDA if self.window.is_cuda else BYTES_PER_BLOCK
+        per_frame = 2 * self.framing.frame_length * self.window.itemsize
+        return max(ROWS, size // per_frame // ROWS * ROWS)
+
+
+class NotFiniteError(ValueError):
+    """A clip holds NaN or infinity."""
+
+
+def run_waveforms(y: Tensor, plan: FramePlan) -> Tensor:
+    """Coefficients (..., n_coefficients, n_frames) of (..., n_samples); differentiable."""
+    rows = y.reshape(-1, y.shape[-1])
+    layout = Layout([plan.framing.n_frames(y.shape[-1])] * len(rows))
+    if y.is_cpu and not (y.requires_grad and torch.is_grad_enabled()):
+        values = run_clips(list(rows.detach()), layout, plan)
+    else:
+        values = plan.clips(_run_tensor(rows, layout.counts[0], plan), layout)
+    coefficients = layout.stacked(values).mT
+    return coefficients.reshape(*y.shape[:-1], *coefficients.shape[1:])
+
+
+def run_clips(clips: Sequence[Any], layout: Layout, plan: FramePlan) -> Tensor:
+    """Coefficients (n_rows, n_coefficients) of arrays or tensors, on the device of the plan.
+
+    Raises `NotFiniteError` at an array that holds NaN or infinity.
+    """
+    return plan.clips(_run(clips, layout, plan), layout)
+
+
+def run_equal_clips(clips: Sequence[Any], layout: Layout, plan: FramePlan, out: Tensor) -> None:
+    """The same for clips of one length, written to (n_clips, n_frames, n_coefficients)."""
+    plan.clips_into(_run(clips, layout, plan), layout, out)
+
+
+def _run(clips: Sequence[Any], layout: Layout, plan: FramePlan) -> Tensor:
+    if not plan.window.is_cpu:
+        return _run_on_device(clips, layout, plan)
+    if isinstance(clips[0], Tensor):
+        return _run_arrays([clip.cpu().numpy() for clip in clips], layout, plan, False)
+    return _run_arrays(clips, layout, plan, True)
+
+
+def _run_arrays(
+    clips: Sequence[np.ndarray], layout: Layout, plan: FramePlan, check_finite: bool
+) -> Tensor:
+    """Values (n_rows, n_values), block by block, without gradient."""
+    is_finite = finite_kernel(clips[0].dtype.name)
+    hop_length, margin = plan.framing.hop_length, plan.framing.margin
+    window = plan.window.numpy()
+    load = frame_loader(clips[0].dtype.name, window.dtype.name)
+    size = min(plan.frames_per_block(), layout.n_rows)
+    windowed = torch.empty(size, len(window), dtype=plan.window.dtype)
+    compute = plan.block(windowed)
+    values = torch.empty(layout.n_rows, plan.n_values, dtype=plan.dtype)
+    for first, out in zip(range(0, layout.n_rows, size), values.split(size), strict=True):
+        if len(out) < size:
+            windowed = windowed[: len(out)]
+            compute = plan.block(windowed)
+        frames = windowed.numpy()
+        row = 0
+        for index, begin, end in layout.pieces(first, first + len(out)):
+            # Here, since the samples are in the cache afterwards.
+            if check_finite and begin == 0 and not is_finite(clips[index]):
+                raise NotFiniteError("a clip holds NaN or infinity; every sample must be finite")
+            stop = row + end - begin
+            load(clips[index], window, begin * hop_length - margin, hop_length, frames[row:stop])
+            row = stop
+        frames[row:] = 0.0
+        compute(out)
+    return values
+
+
+def _run_on_device(clips: Sequence[Any], layout: Layout, plan: FramePlan) -> Tensor:
+    """Values (n_rows, n_values), clips of one length together."""
+    device = plan.window.device
+    if len({len(clip) for clip in clips}) == 1:
+        if isinstance(clips[0], Tensor):
+            rows = torch.stack(list(clips)).to(device)
+        else:
+            rows = torch.from_numpy(np.stack(clips)).to(device)
+        return _run_tensor(rows, layout.counts[0], plan)
+    values = [
+        _run_tensor(torch.as_tensor(clip, device=device)[None], n_frames, plan)
+        for clip, n_frames in zip(clips, layout.counts, strict=True)
+    ]
+    return torch.cat(values)
+
+
+def _run_tensor(rows: Tensor, n_frames: int, plan: FramePlan) -> Tensor:
+    """Values (n_clips * n_frames, n_values) of (n_clips, n_samples); differentiable."""
+    frames = plan.framing.cut(rows, n_frames)
+    size = plan.frames_per_block()
+    values = []
+    for clips in frames.split(max(1, size // n_frames)):
+        for block in clips.split(size, dim=1):
+            values.append(plan.frames((block * plan.window).flatten(0, 1)))
+    return torch.cat(values)

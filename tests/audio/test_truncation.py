@@ -1,0 +1,192 @@
+"""Files cut short and headers that lie are errors that name the file."""
+
+import re
+import struct
+
+import librosa
+import numpy as np
+import pytest
+import soundfile
+from sklearn.base import BaseEstimator
+
+from sktl.audio import load_audio, validate_clips
+from sktl.exceptions import AudioReadError
+
+# audioread, which librosa imports, imports modules that Python is about to drop.
+pytestmark = pytest.mark.filterwarnings("ignore:.*slated for removal:DeprecationWarning")
+
+FORMATS = [
+    ("wav", "PCM_16"),
+    ("wav", "PCM_24"),
+    ("wav", "FLOAT"),
+    ("wav", "ULAW"),
+    ("wav", "IMA_ADPCM"),
+    ("rf64", "PCM_16"),
+    ("w64", "PCM_16"),
+    ("aiff", "PCM_16"),
+    ("au", "PCM_16"),
+    ("caf", "PCM_16"),
+    ("flac", "PCM_16"),
+    ("ogg", "VORBIS"),
+    ("ogg", "OPUS"),
+    ("mp3", None),
+]
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Write 30,000 samples of noise at 24 kHz."""
+
+    def write(suffix="wav", subtype=None):
+        path = tmp_path / f"clip.{suffix}"
+        samples = np.random.default_rng(0).uniform(-0.5, 0.5, size=30_000)
+        soundfile.write(path, samples, 24000, subtype=subtype, format=suffix.upper())
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize(("suffix", "subtype"), FORMATS)
+def test_a_file_cut_short_is_an_error_that_names_it(make, suffix, subtype, share):
+    path = make(suffix, subtype)
+    content = path.read_bytes()
+    assert len(load_audio(path, 24000)) >= 30_000
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(AudioReadError, match=rf"clip\.{suffix}: (is cut short|cannot be decoded)"):
+        load_audio(path, 24000)
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT", "ULAW"])
+@pytest.mark.parametrize("n_missing", [1, 10_000])
+def test_samples_announced_and_found_are_counted(make, subtype, n_missing):
+    path = make("wav", subtype)
+    content = path.read_bytes()
+    path.write_bytes(content[:-n_missing])
+    n_found = soundfile.info(path).frames
+    message = f"header announces 30000 samples, it holds {n_found}."
+    with pytest.raises(AudioReadError, match=re.escape(message)):
+        load_audio(path, 24000)
+
+
+def test_a_compressed_file_says_what_it_announced(make):
+    path = make("flac")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(AudioReadError, match="to the end of the 30000 samples it announces"):
+        load_audio(path, 24000)
+    path = make("mp3")
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(AudioReadError, match=r"announces 30000 samples, it holds 2\d{4}\."):
+        load_audio(path, 24000)
+
+
+def test_all_files_cut_short_are_named(make, tmp_path):
+    content = make().read_bytes()
+    paths = [tmp_path / f"{index}.wav" for index in range(4)]
+    for index, path in enumerate(paths):
+        path.write_bytes(content[: len(content) - 2 * (index % 2)])
+    clips = validate_clips(BaseEstimator(), paths, sr=16000, reset=True)
+    with pytest.raises(AudioReadError, match=r"(?s)2 of 4 .*1\.wav: is cut.*3\.wav: is cut"):
+        list(clips.chunks(2))
+
+
+def with_sizes(content, riff, data):
+    content = bytearray(content)
+    where = content.index(b"data")
+    content[4:8] = struct.pack("<I", riff)
+    content[where + 4 : where + 8] = struct.pack("<I", data)
+    return bytes(content)
+
+
+@pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000, 0x80000000])
+def test_wav_of_unknown_length_is_read_to_its_end(make, size):
+    path = make()
+    whole = load_audio(path, 24000)
+    path.write_bytes(with_sizes(path.read_bytes(), size, size))
+    np.testing.assert_array_equal(load_audio(path, 24000), whole)
+
+
+@pytest.mark.parametrize("riff", [0, 36, 0xFFFFFFFF])
+def test_a_wrong_size_of_the_whole_file_does_not_matter(make, riff):
+    path = make()
+    whole = load_audio(path, 24000)
+    path.write_bytes(with_sizes(path.read_bytes(), riff, 60_000))
+    np.testing.assert_array_equal(load_audio(path, 24000), whole)
+
+
+def test_a_smaller_size_is_believed(make):
+    path = make()
+    path.write_bytes(with_sizes(path.read_bytes(), 40_036, 40_000))
+    np.testing.assert_array_equal(load_audio(path, 24000), librosa.load(path, sr=None)[0])
+    assert len(load_audio(path, 24000)) == 20_000
+
+
+def test_a_size_of_zero_is_no_samples(make):
+    path = make()
+    path.write_bytes(with_sizes(path.read_bytes(), 36, 0))
+    with pytest.raises(AudioReadError, match=r"clip\.wav: holds no samples"):
+        load_audio(path, 24000)
+
+
+def test_flac_with_other_counts(make):
+    path = make("flac")
+    content = bytearray(path.read_bytes())
+    fields = int.from_bytes(content[18:26], "big")
+    assert fields % 2**36 == 30_000
+
+    def count(n_samples):
+        content[18:26] = (fields - 30_000 + n_samples).to_bytes(8, "big")
+        path.write_bytes(content)
+
+    for n_samples in (30_001, 2**36 - 1):
+        count(n_samples)
+        with pytest.raises(AudioReadError, match=rf"cannot be decoded.*{n_samples} samples"):
+            load_audio(path, 24000)
+    count(0)
+    with pytest.raises(AudioReadError, match="does not say how many samples"):
+        load_audio(path, 24000)
+
+
+def without_tag(content):
+    """The frames of an MP3 file after the first, which holds the tag."""
+    return content[content.index(content[:2], 100) :]
+
+
+def test_mp3_without_a_tag_announces_nothing(make):
+    path = make("mp3")
+    content = without_tag(path.read_bytes())
+    assert b"Xing" not in content
+    for share in (1, 0.6):
+        path.write_bytes(content[: int(share * len(content))])
+        expected = librosa.load(path, sr=None)[0]
+        np.testing.assert_array_equal(load_audio(path, 24000), expected)
+
+
+def test_mp3_behind_id3_tags_is_whole_or_not(make):
+    path = make("mp3")
+    content = path.read_bytes()
+    before = b"ID3\4\0\0" + bytes([0, 0, 2, 4]) + bytes(260)
+    after = b"TAG" + bytes(125)
+    path.write_bytes(before + content + after)
+    assert len(load_audio(path, 24000)) == 30_000
+    path.write_bytes(before + content[:-3000])
+    with pytest.raises(AudioReadError, match="is cut short"):
+        load_audio(path, 24000)
+
+
+def ogg_pages(content):
+    starts = [match.start() for match in re.finditer(b"OggS", content)]
+    return [content[a:b] for a, b in zip(starts, [*starts[1:], None], strict=True)]
+
+
+def test_ogg_is_whole_when_its_pages_are(make):
+    path = make("ogg")
+    pages = ogg_pages(path.read_bytes())
+    path.write_bytes(b"".join(pages) + b"trailing bytes")
+    assert len(load_audio(path, 24000)) == 30_000
+    path.write_bytes(b"".join(pages[:-1]))  # what a radio stream leaves
+    assert 0 < len(load_audio(path, 24000)) < 30_000
+    for begun in (1, 4, 20, 27, 28, 60):
+        path.write_bytes(b"".join(pages[:-1]) + pages[-1][:begun])
+        with pytest.raises(AudioReadError, match=r"clip\.ogg: is cut short: an Ogg page"):
+            load_audio(path, 24000)

@@ -1,0 +1,174 @@
+"""Bad clips are refused before any long work, tensors by the same rules as arrays."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import BaseEstimator
+
+from sktl.audio import _ahead, validate_clips
+from sktl.exceptions import AudioReadError
+
+
+def validate(X, *, estimator=None, sr=16000, reset=True, **options):
+    return validate_clips(estimator or BaseEstimator(), X, sr=sr, reset=reset, **options)
+
+
+@pytest.mark.parametrize("form", [np.zeros, torch.zeros])
+def test_two_dimensional_array_sets_and_checks_n_features_in(form):
+    estimator = BaseEstimator()
+    assert validate(form((2, 4)), estimator=estimator, keep_tensors=True).dense
+    assert estimator.n_features_in_ == 4
+    with pytest.raises(ValueError, match="expecting 4 features"):
+        validate(form((2, 5)), estimator=estimator, reset=False, keep_tensors=True)
+    validate([np.zeros(5)], estimator=estimator, reset=False)
+
+
+def test_list_does_not_set_n_features_in_and_forgets_an_earlier_one():
+    estimator = BaseEstimator()
+    validate(np.zeros((2, 4)), estimator=estimator)
+    assert not validate([np.zeros(4)], estimator=estimator).dense
+    assert not hasattr(estimator, "n_features_in_")
+
+
+def test_all_missing_files_are_named_before_any_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(_ahead, "decode", lambda *args: pytest.fail("a file was read"))
+    there = tmp_path / "a.wav"
+    there.touch()
+    with pytest.raises(AudioReadError, match=r"2 of 4 .* do not exist:\n  x\.wav\n  y\.wav$"):
+        validate([there, "x.wav", there, "y.wav"])
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        ([], "X is empty; give at least one clip"),
+        ("a.wav", r"X='a.wav' is a single path; give a list of paths"),
+        ([np.zeros(3), np.zeros(0)], r"X\[1\] is empty: a clip needs at least one sample"),
+        ([np.zeros(3), np.array([0.0, np.nan])], r"X\[1\] contains NaN or infinity"),
+        ([np.array([np.inf])], r"X\[0\] contains NaN or infinity"),
+        (np.full((2, 3), np.nan), "Input X contains NaN"),
+        ([np.zeros((2, 3))], r"X\[0\] has shape \(2, 3\): several channels, such as stereo"),
+        (np.zeros((5, 2, 3)), r"X has shape \(5, 2, 3\): clips of several channels.*mean"),
+        ([np.zeros(3, np.int16)], r"X\[0\] has dtype int16.*X\[0\] / 32768"),
+        (np.zeros((2, 3), np.int16), "X has dtype int16.*16-bit samples that is X / 32768"),
+        ([np.zeros(3, np.uint8)], r"uint8.*\(X\[0\] - 128\) / 128"),
+        ([np.array([0, 30000])], "int64: PCM that was not scaled.* / 32768"),
+        (np.array([[0, 2**23 - 1]]), r"int64.*24-bit samples that is X / 8388608"),
+        ([np.zeros(3, complex)], r"X\[0\] has dtype complex128"),
+        ([np.zeros(3), "a.wav"], r"X\[1\] is a str but X\[0\] is an array"),
+        (["a.wav", None], r"X\[1\] is a NoneType but X\[0\] is a path"),
+        (pd.DataFrame({"path": ["a.wav"]}), r"give one column of it, e.g. X\['path'\]"),
+        (np.zeros(5), "Expected 2D array, got 1D array"),
+    ],
+)
+def test_bad_clips_are_refused_with_the_reason(X, message):
+    with pytest.raises(ValueError, match=message):
+        validate(X)
+
+
+def test_small_whole_numbers_are_accepted():
+    validate(np.array([[1, -2], [100, 0]]))
+
+
+def test_clips_of_one_sample_are_accepted():
+    assert len(validate([np.zeros(1)])) == 1
+
+
+@pytest.mark.parametrize("sr", [None, "16000", 0, -1, float("inf")])
+def test_nonsensical_sample_rate_is_refused(sr):
+    with pytest.raises(ValueError, match=r"in Hz, e\.g\. sr=16000"):
+        validate([np.zeros(3)], sr=sr)
+
+
+def test_large_finite_values_are_told_from_infinity():
+    large = np.full(4, 1e30, dtype=np.float32)
+    validate([large, large.astype(np.float64) * 1e200])
+    validate([torch.full((40,), 3e38), torch.full((40,), -3e38)], keep_tensors=True)
+    validate(torch.full((2, 40), 3e38), keep_tensors=True)
+
+
+@pytest.mark.parametrize("n_samples", [3, 20_000])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_one_bad_sample_is_found_in_clips_short_and_long(n_samples, value):
+    clips = [np.linspace(-1, 1, n_samples, dtype=np.float32) for _ in range(3)]
+    clips[1][-1] = value
+    with pytest.raises(ValueError, match=r"X\[1\] contains NaN or infinity"):
+        validate(clips)
+    with pytest.raises(ValueError, match=r"X\[1\] contains NaN or infinity"):
+        validate([torch.from_numpy(clip) for clip in clips], keep_tensors=True)
+
+
+def test_infinities_of_both_signs_do_not_cancel():
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        validate([np.array([np.inf, -np.inf])])
+
+
+def test_wide_floats_are_not_copied_as_a_whole():
+    X = np.zeros((2, 4))
+    clips = validate(X, dtype=np.float32)
+    assert np.shares_memory(clips.rows, X)
+    assert [clip.dtype for clip in next(clips.chunks(2))] == [np.float32, np.float32]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("tensor_dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_tensors_stay_on_their_device(device, dtype, tensor_dtype):
+    X = torch.linspace(-1, 1, 12, device=device, dtype=tensor_dtype).reshape(3, 4)
+    for form in (X, list(X), tuple(X)):
+        for reset in (True, False):
+            clips = validate(form, dtype=dtype, keep_tensors=True, reset=reset)
+            (chunk,) = clips.chunks(8)
+            assert all(isinstance(clip, torch.Tensor) for clip in chunk)
+            assert all(clip.device == X.device for clip in chunk)
+            assert torch.equal(torch.stack(chunk), X.to(getattr(torch, np.dtype(dtype).name)))
+    (chunk,) = validate(X, dtype=dtype).chunks(8)
+    np.testing.assert_array_equal(chunk, X.double().cpu().numpy().astype(dtype))
+    assert all(isinstance(clip, np.ndarray) for clip in chunk)
+
+
+def test_whole_numbers_stay_tensors_too():
+    for X in (torch.tensor([[1, -2], [100, 0]]), [torch.tensor([1, 2]), torch.tensor([3])]):
+        (chunk,) = validate(X, keep_tensors=True).chunks(2)
+        assert [clip.dtype for clip in chunk] == [torch.float32, torch.float32]
+
+
+def test_tensors_among_arrays_become_arrays():
+    (chunk,) = validate([torch.zeros(3), np.zeros(2)], keep_tensors=True).chunks(2)
+    assert all(isinstance(clip, np.ndarray) for clip in chunk)
+
+
+@pytest.mark.parametrize("requires_grad", [True, False])
+def test_tensors_come_without_a_graph_and_without_a_copy(requires_grad):
+    X = torch.ones(2, 3, requires_grad=requires_grad)
+    (chunk,) = validate(X, keep_tensors=True).chunks(2)
+    assert not any(clip.requires_grad for clip in chunk)
+    assert chunk[0].data_ptr() == X.data_ptr()
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        torch.zeros(0, 4),
+        torch.zeros(4, 0),
+        torch.zeros(5),
+        torch.zeros(5, 2, 3),
+        torch.full((2, 3), float("nan")),
+        torch.full((2, 3), float("inf")),
+        torch.zeros(2, 3, dtype=torch.int16),
+        torch.zeros(2, 3, dtype=torch.complex64),
+        [torch.zeros(3), torch.zeros(0)],
+        [torch.zeros(3), torch.zeros(2, 3)],
+        [torch.zeros(3), torch.full((3,), float("nan"))],
+        [torch.zeros(3), torch.zeros(3, dtype=torch.uint8)],
+        [torch.zeros(3), torch.tensor([0, 30000])],
+        [torch.zeros(3, dtype=torch.complex64)],
+        [torch.zeros(3), "a.wav"],
+    ],
+)
+def test_bad_tensors_are_refused_in_the_words_for_arrays(X):
+    with pytest.raises(ValueError) as of_arrays:  # noqa: PT011 (compared below)
+        validate(X)
+    with pytest.raises(ValueError) as of_tensors:  # noqa: PT011
+        validate(X, keep_tensors=True)
+    assert str(of_tensors.value) == str(of_arrays.value)
