@@ -1,5 +1,6 @@
 """One transform: from clips to their features, group by group."""
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,14 +11,14 @@ from torch import Tensor
 
 from ..audio import Clips
 from ._layout import Layout
-from ._plan import FramePlan, run_clips, run_equal_clips
+from ._plan import FramePlan, Runner
 from ._pooling import Pooling, pool_segments
-from ._workers import map_in_workers
+from ._workers import for_each
 
 __all__ = ["ClipwiseFeatures"]
 
-CLIPS_PER_GROUP = 256
-SAMPLES_PER_GROUP = 2**20
+CLIPS_PER_GROUP = 512
+SAMPLES_PER_GROUP = 2**21
 SAMPLES_PER_GROUP_CUDA = 2**24
 
 
@@ -54,7 +55,8 @@ class ClipwiseFeatures:
         """Features of all clips in their order; frames of unequal clips in an object array."""
         rows = self._allocate(clips)
         cuda = self.device.type == "cuda"
-        samples = SAMPLES_PER_GROUP_CUDA if cuda else SAMPLES_PER_GROUP
+        n_threads = 1 if cuda else n_threads
+        samples = (SAMPLES_PER_GROUP_CUDA if cuda else SAMPLES_PER_GROUP) // n_threads
 
         def groups() -> Iterator[tuple[int, list[Any]]]:
             first = 0
@@ -62,11 +64,14 @@ class ClipwiseFeatures:
                 yield first, group
                 first += len(group)
 
-        def compute(item: tuple[int, list[Any]]) -> None:
-            self._fill(rows, *item)
+        workers = threading.local()
 
-        for _ in map_in_workers(compute, groups(), 1 if cuda else n_threads):
-            pass
+        def compute(item: tuple[int, list[Any]]) -> None:
+            if not hasattr(workers, "runner"):
+                workers.runner = Runner(self.plan)
+            self._fill(rows, workers.runner, *item)
+
+        for_each(compute, groups(), n_threads)
         return self._finish(rows)
 
     def _allocate(self, clips: Clips) -> Any:
@@ -92,7 +97,7 @@ class ClipwiseFeatures:
             return torch.empty(shape, dtype=self.plan.dtype, device=self.device)
         return np.empty(shape, dtype=str(self.plan.dtype).removeprefix("torch."))
 
-    def _fill(self, rows: Any, first: int, group: list[Any]) -> None:
+    def _fill(self, rows: Any, runner: Runner, first: int, group: list[Any]) -> None:
         """Compute the readable clips of a group and write them to their rows."""
         index = [i for i, clip in enumerate(group, first) if clip is not None]
         if len(index) < len(group) and not isinstance(rows, list):
@@ -105,11 +110,12 @@ class ClipwiseFeatures:
             lengths = [self.n_samples] * len(clips)
         layout = Layout([self.plan.framing.n_frames(length) for length in lengths])
         with torch.no_grad():
+            values = runner.values(clips, layout)
             if self._is_direct(rows) and len(index) == len(group):
                 out = torch.as_tensor(rows[first : first + len(group)])
-                run_equal_clips(clips, layout, self.plan, out)
+                self.plan.clips_into(values, layout, out)
                 return
-            results = self._results(run_clips(clips, layout, self.plan), layout)
+            results = self._results(self.plan.clips(values, layout), layout)
         if not isinstance(rows, list):
             for i, result in zip(index, results, strict=True):
                 rows[i] = result

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ._filters import mel_filters
 from ._frames import Framing
-from ._kernels import power_kernel
+from ._kernels import power_kernel, scale_kernel
 from ._layout import Layout
 from ._plan import FramePlan
 
@@ -62,33 +62,26 @@ class MelPlan(FramePlan):
         super().__init__(Framing(n_fft, hop_length, center), win, n_mels, dtype)
         self.power = power
         self.ref, self.amin, self.top_db, self.decibels = ref, amin, top_db, decibels
-        self.products = [
-            (
-                bands.start,
-                bins.start,
-                torch.from_numpy(np.ascontiguousarray(filters[bands, bins].T)),
-            )
-            for bands, bins in parts
-        ]
-        self.products = [(band, first, w.to(device, dtype)) for band, first, w in self.products]
+        self.filters = torch.from_numpy(filters).to(device, dtype)
+        self._parts = parts
 
     def frames(self, windowed: Tensor) -> Tensor:
         spectrum = torch.fft.rfft(windowed)
         if self.power == 2.0:
-            bins = torch.view_as_real(spectrum).square().sum(-1).to(self.dtype)
+            bins = torch.view_as_real(spectrum).square().sum(-1)
         else:
-            bins = (spectrum.abs() ** self.power).to(self.dtype)
-        bands = [bins.narrow(1, first, len(w)) @ w for _, first, w in self.products]
-        return self._level(torch.cat(bands, dim=1))
+            bins = spectrum.abs() ** self.power
+        power = bins.to(self.dtype) @ self.filters.mT
+        return power.clamp(min=self.amin).log10() if self.decibels else power
 
     def block(self, windowed: Tensor) -> Callable[[Tensor], None]:
         bins, bands = self._scratch(windowed)
         products = [
-            (bins.narrow(1, first, len(w)), w, bands.narrow(1, band, w.shape[1]))
-            for band, first, w in self.products
+            (bins[:, some_bins], self.filters[some_bands, some_bins].mT, bands[:, some_bands])
+            for some_bands, some_bins in self._parts
         ]
         squares = bins.numpy()
-        square = power_kernel(windowed.numpy().dtype.name, squares.dtype.name)
+        square = power_kernel(str(self.window.dtype)[6:], str(self.dtype)[6:])
 
         def compute(out: Tensor) -> None:
             spectrum = torch.fft.rfft(windowed)
@@ -98,48 +91,55 @@ class MelPlan(FramePlan):
                 bins.copy_(spectrum.abs() ** self.power)
             for some_bins, weights, some_bands in products:
                 torch.mm(some_bins, weights, out=some_bands)
-            self._level(bands, out)
+            if self.decibels:  # zeros become -inf, which the floor of the clip takes away
+                torch.log10(bands, out=out)
+            else:
+                out.copy_(bands)
 
         return compute
 
     def _scratch(self, windowed: Tensor) -> tuple[Tensor, Tensor]:
         """Where the bins and the bands of a block are written."""
         n_frames, frame_length = windowed.shape
-        shape = (n_frames, frame_length // 2 + 1)
+        n_bins = frame_length // 2 + 1
         bands = torch.empty(n_frames, self.n_values, dtype=self.dtype)
-        if windowed.dtype != self.dtype:
-            return torch.empty(shape, dtype=self.dtype), bands
+        if windowed.dtype != self.dtype or n_bins > frame_length:
+            return torch.empty(n_frames, n_bins, dtype=self.dtype), bands
         # The memory of the frames is free after the transform, and in the cache.
-        return windowed.flatten()[: shape[0] * shape[1]].view(shape), bands
-
-    def _level(self, bands: Tensor, out: Tensor | None = None) -> Tensor:
-        if not self.decibels:
-            return bands if out is None else out.copy_(bands)
-        level = torch.log10(torch.clamp(bands, min=self.amin, out=out), out=out)
-        return torch.mul(level, 10.0, out=out)
+        return windowed.flatten()[: n_frames * n_bins].view(n_frames, n_bins), bands
 
     def clips(self, values: Tensor, layout: Layout) -> Tensor:
-        """Take the level from `ref` on, and no lower than `top_db` below each clip's maximum."""
         if not self.decibels:
             return values
-        out = None if values.requires_grad else values
-        if self.top_db is not None or self.ref == "max":
-            loudest = layout.maximum(values)
-        if self.top_db is not None:
-            floor = layout.spread(loudest - self.top_db, len(values))
-            values = torch.maximum(values, floor, out=out)
-        if self.ref == "max":
-            return torch.sub(values, layout.spread(loudest, len(values)), out=out)
-        if self.ref != 1.0:
-            return torch.sub(values, float(10.0 * np.log10(max(self.amin, self.ref))), out=out)
-        return values
+        bels = self.bels(values, layout)
+        return bels * 10.0 if bels.requires_grad else bels.mul_(10.0)
 
     def clips_into(self, values: Tensor, layout: Layout, out: Tensor) -> None:
-        if not self.decibels or self.top_db is None or self.ref != 1.0:
+        if not self.decibels or self.ref != 1.0 or not values.is_cpu:
             super().clips_into(values, layout, out)
             return
-        floor = (layout.maximum(values) - self.top_db)[:, None, None]
-        torch.maximum(layout.stacked(values), floor, out=out)
+        floors = self._floors(values, layout).numpy()
+        stacked = layout.stacked(values).numpy()
+        scale_kernel(floors.dtype.name)(stacked, floors, 10.0, out.numpy())
+
+    def bels(self, values: Tensor, layout: Layout) -> Tensor:
+        """Logarithm from `ref` on, and no lower than `top_db` below each clip's maximum."""
+        out = None if values.requires_grad else values
+        floor = layout.spread(self._floors(values, layout), len(values))
+        if self.ref == "max":
+            loudest = layout.maximum(values).clamp(min=float(np.log10(self.amin)))
+            reference: Tensor | float = layout.spread(loudest, len(values))
+        else:
+            reference = float(np.log10(max(self.amin, self.ref)))
+        bels = torch.maximum(values, floor, out=out)
+        return bels if self.ref == 1.0 else torch.sub(bels, reference, out=out)
+
+    def _floors(self, values: Tensor, layout: Layout) -> Tensor:
+        """Lowest logarithm of each clip."""
+        lowest = float(np.log10(self.amin))
+        if self.top_db is None:
+            return values.new_full((len(layout.counts),), lowest)
+        return (layout.maximum(values) - self.top_db / 10.0).clamp(min=lowest)
 
 
 def window_values(window: Any, win_length: int | None, n_fft: int) -> np.ndarray:

@@ -88,11 +88,12 @@ class MFCCPlan(MelPlan):
     ) -> None:
         super().__init__(dtype, device, **mel_options)
         _check_n_mfcc(n_mfcc, self.n_values)
-        basis = _basis(n_mfcc, self.n_values, dct_type, dct_norm, lifter)
+        # From bel to decibel at no cost.
+        basis = 10.0 * _basis(n_mfcc, self.n_values, dct_type, dct_norm, lifter)
         self.basis = torch.from_numpy(basis).to(device, dtype)
 
     def clips(self, values: Tensor, layout: Layout) -> Tensor:
-        return super().clips(values, layout) @ self.basis
+        return self.bels(values, layout) @ self.basis
 
     def clips_into(self, values: Tensor, layout: Layout, out: Tensor) -> None:
         FramePlan.clips_into(self, values, layout, out)

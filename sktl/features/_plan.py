@@ -11,11 +11,13 @@ from ._frames import Framing
 from ._kernels import finite_kernel, frame_loader
 from ._layout import ROWS, Layout
 
-__all__ = ["FramePlan", "NotFiniteError", "run_clips", "run_equal_clips", "run_waveforms"]
+__all__ = ["FramePlan", "NotFiniteError", "Runner", "run_waveforms"]
 
 # Frames and spectra of one block stay in the L2 cache of a core.
-BYTES_PER_BLOCK = 3 * 2**19
+BYTES_PER_BLOCK = 5 * 2**18
 BYTES_PER_BLOCK_CUDA = 2**28
+# Copied in a few microseconds.
+FEW_FRAMES = 64
 
 
 class FramePlan:
@@ -80,62 +82,75 @@ def run_waveforms(y: Tensor, plan: FramePlan) -> Tensor:
     rows = y.reshape(-1, y.shape[-1])
     layout = Layout([plan.framing.n_frames(y.shape[-1])] * len(rows))
     if y.is_cpu and not (y.requires_grad and torch.is_grad_enabled()):
-        values = run_clips(list(rows.detach()), layout, plan)
+        values = Runner(plan).values(list(rows.detach()), layout)
     else:
-        values = plan.clips(_run_tensor(rows, layout.counts[0], plan), layout)
-    coefficients = layout.stacked(values).mT
+        values = _run_tensor(rows, layout.counts[0], plan)
+    coefficients = layout.stacked(plan.clips(values, layout)).mT
     return coefficients.reshape(*y.shape[:-1], *coefficients.shape[1:])
 
 
-def run_clips(clips: Sequence[Any], layout: Layout, plan: FramePlan) -> Tensor:
-    """Coefficients (n_rows, n_coefficients) of arrays or tensors, on the device of the plan.
+class Runner:
+    """Runs a plan over one group of clips after another, in the same memory.
 
-    Raises `NotFiniteError` at an array that holds NaN or infinity.
+    Parameters
+    ----------
+    plan : FramePlan
     """
-    return plan.clips(_run(clips, layout, plan), layout)
 
+    def __init__(self, plan: FramePlan) -> None:
+        self.plan = plan
+        self._windowed = torch.empty(0)
+        self._values = torch.empty(0)
 
-def run_equal_clips(clips: Sequence[Any], layout: Layout, plan: FramePlan, out: Tensor) -> None:
-    """The same for clips of one length, written to (n_clips, n_frames, n_coefficients)."""
-    plan.clips_into(_run(clips, layout, plan), layout, out)
+    def values(self, clips: Sequence[Any], layout: Layout) -> Tensor:
+        """Values (n_rows, n_values) of arrays or tensors; the next call overwrites them.
 
+        Raises `NotFiniteError` at an array that holds NaN or infinity.
+        """
+        if not self.plan.window.is_cpu:
+            return _run_on_device(clips, layout, self.plan)
+        if isinstance(clips[0], Tensor):
+            return self._run([clip.cpu().numpy() for clip in clips], layout, False)
+        return self._run(clips, layout, True)
 
-def _run(clips: Sequence[Any], layout: Layout, plan: FramePlan) -> Tensor:
-    if not plan.window.is_cpu:
-        return _run_on_device(clips, layout, plan)
-    if isinstance(clips[0], Tensor):
-        return _run_arrays([clip.cpu().numpy() for clip in clips], layout, plan, False)
-    return _run_arrays(clips, layout, plan, True)
+    def _run(self, clips: Sequence[np.ndarray], layout: Layout, check_finite: bool) -> Tensor:
+        is_finite = finite_kernel(clips[0].dtype.name)
+        hop_length, margin = self.plan.framing.hop_length, self.plan.framing.margin
+        window = self.plan.window.numpy()
+        dtypes = clips[0].dtype.name, window.dtype.name
+        load_many, load_few = frame_loader(*dtypes), frame_loader(*dtypes, nogil=False)
+        windowed, values = self._memory(layout.n_rows)
+        size = len(windowed)
+        compute = self.plan.block(windowed)
+        for first, out in zip(range(0, layout.n_rows, size), values.split(size), strict=True):
+            if len(out) < size:
+                windowed = windowed[: len(out)]
+                compute = self.plan.block(windowed)
+            frames = windowed.numpy()
+            row = 0
+            for index, begin, end in layout.pieces(first, first + len(out)):
+                # Here, since the samples are in the cache afterwards.
+                if check_finite and begin == 0 and not is_finite(clips[index]):
+                    raise NotFiniteError("NaN or infinity: every sample must be finite")
+                stop = row + end - begin
+                load = load_few if end - begin < FEW_FRAMES else load_many
+                start = begin * hop_length - margin
+                load(clips[index], window, start, hop_length, frames[row:stop])
+                row = stop
+            frames[row:] = 0.0
+            compute(out)
+        return values
 
-
-def _run_arrays(
-    clips: Sequence[np.ndarray], layout: Layout, plan: FramePlan, check_finite: bool
-) -> Tensor:
-    """Values (n_rows, n_values), block by block, without gradient."""
-    is_finite = finite_kernel(clips[0].dtype.name)
-    hop_length, margin = plan.framing.hop_length, plan.framing.margin
-    window = plan.window.numpy()
-    load = frame_loader(clips[0].dtype.name, window.dtype.name)
-    size = min(plan.frames_per_block(), layout.n_rows)
-    windowed = torch.empty(size, len(window), dtype=plan.window.dtype)
-    compute = plan.block(windowed)
-    values = torch.empty(layout.n_rows, plan.n_values, dtype=plan.dtype)
-    for first, out in zip(range(0, layout.n_rows, size), values.split(size), strict=True):
-        if len(out) < size:
-            windowed = windowed[: len(out)]
-            compute = plan.block(windowed)
-        frames = windowed.numpy()
-        row = 0
-        for index, begin, end in layout.pieces(first, first + len(out)):
-            # Here, since the samples are in the cache afterwards.
-            if check_finite and begin == 0 and not is_finite(clips[index]):
-                raise NotFiniteError("a clip holds NaN or infinity; every sample must be finite")
-            stop = row + end - begin
-            load(clips[index], window, begin * hop_length - margin, hop_length, frames[row:stop])
-            row = stop
-        frames[row:] = 0.0
-        compute(out)
-    return values
+    def _memory(self, n_rows: int) -> tuple[Tensor, Tensor]:
+        """Frames of one block and values of all rows; fresh memory would be cleared first."""
+        plan = self.plan
+        size = min(plan.frames_per_block(), n_rows)
+        if len(self._windowed) < size:
+            shape = (size, plan.framing.frame_length)
+            self._windowed = torch.empty(shape, dtype=plan.window.dtype)
+        if len(self._values) < n_rows:
+            self._values = torch.empty(n_rows, plan.n_values, dtype=plan.dtype)
+        return self._windowed[:size], self._values[:n_rows]
 
 
 def _run_on_device(clips: Sequence[Any], layout: Layout, plan: FramePlan) -> Tensor:

@@ -1,42 +1,63 @@
 """Threads that compute with one torch thread each."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Lock
 from typing import TypeVar
 
 import torch
 
-__all__ = ["map_in_workers"]
+__all__ = ["for_each"]
 
 Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 _starting = Lock()
 
 
-def map_in_workers(
-    function: Callable[[Item], Result], items: Iterable[Item], n_threads: int
-) -> Iterator[Result]:
-    """Results in order; `items` is consumed at most ``n_threads + 1`` ahead of them.
+def for_each(function: Callable[[Item], None], items: Iterable[Item], n_threads: int) -> None:
+    """Call `function` with every item; each thread takes the next one when it is free.
 
     Small operations split among torch's own threads lose more to waiting than they gain, so
     work is divided by items alone.
     """
+    if n_threads == 1 and torch.get_num_threads() == 1:
+        for item in items:
+            function(item)
+        return
+    shared = _Shared(items)
+
+    def work() -> None:
+        try:
+            for item in shared:
+                function(item)
+        finally:
+            shared.stop()  # of no effect at the end, but an error stops the others
+
     with ThreadPoolExecutor(n_threads) as pool:
         _limit_torch(pool, n_threads)
-        pending: deque[Future[Result]] = deque()
         try:
-            for item in items:
-                pending.append(pool.submit(function, item))
-                if len(pending) > n_threads:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
+            for done in [pool.submit(work) for _ in range(n_threads)]:
+                done.result()
         finally:
-            for future in pending:
-                future.cancel()
+            shared.stop()
+
+
+class _Shared(Iterator[Item]):
+    """An iterator for several threads that can be stopped."""
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        self._items = iter(items)
+        self._lock = Lock()
+        self._stopped = False
+
+    def __next__(self) -> Item:
+        with self._lock:
+            if self._stopped:
+                raise StopIteration
+            return next(self._items)
+
+    def stop(self) -> None:
+        self._stopped = True
 
 
 def _limit_torch(pool: ThreadPoolExecutor, n_threads: int) -> None:

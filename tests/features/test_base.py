@@ -59,12 +59,12 @@ def test_row_does_not_depend_on_groups_and_threads(feature, clips, monkeypatch):
 
 def test_groups_are_bounded(monkeypatch):
     sizes = []
-    run_clips = _clipwise.run_clips
+    values = _clipwise.Runner.values
     monkeypatch.setattr(_clipwise, "SAMPLES_PER_GROUP", 3000)
     monkeypatch.setattr(
-        _clipwise,
-        "run_clips",
-        lambda clips, *args: (sizes.append(len(clips)), run_clips(clips, *args))[1],
+        _clipwise.Runner,
+        "values",
+        lambda self, clips, layout: (sizes.append(len(clips)), values(self, clips, layout))[1],
     )
     MFCC(device="cpu").transform(np.zeros((7, 1000)))
     assert sizes == [3, 3, 1]

@@ -7,7 +7,13 @@ import pytest
 import torch
 
 from sktl.features._frames import Framing
-from sktl.features._kernels import compiled, finite_kernel, frame_loader, power_kernel
+from sktl.features._kernels import (
+    compiled,
+    finite_kernel,
+    frame_loader,
+    power_kernel,
+    scale_kernel,
+)
 
 DTYPES = [("float32", "float32"), ("float32", "float64"), ("float64", "float64")]
 
@@ -39,6 +45,16 @@ def test_power_is_the_squared_magnitude(frame_dtype, dtype):
     power = np.empty(spectrum.shape, dtype=dtype)
     power_kernel(frame_dtype, dtype)(spectrum, power)
     np.testing.assert_allclose(power, np.abs(spectrum) ** 2, rtol=1e-6 if "32" in dtype else 1e-14)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_values_are_raised_to_the_floor_of_their_clip_and_scaled(dtype):
+    values = np.random.default_rng(0).normal(size=(3, 5, 7)).astype(dtype)
+    values[1, 2, 3] = -np.inf
+    floors = np.array([-1.0, 0.0, 0.5], dtype=dtype)
+    out = np.empty_like(values)
+    scale_kernel(dtype)(values, floors, 10.0, out)
+    np.testing.assert_array_equal(out, np.maximum(values, floors[:, None, None]) * 10)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

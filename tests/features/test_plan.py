@@ -11,8 +11,7 @@ from sktl.features._mel_plan import MelPlan
 from sktl.features._plan import (
     FramePlan,
     NotFiniteError,
-    run_clips,
-    run_equal_clips,
+    Runner,
     run_waveforms,
 )
 
@@ -35,6 +34,10 @@ class Sums(FramePlan):
 
 def layout_of(clips, plan):
     return Layout([plan.framing.n_frames(len(clip)) for clip in clips])
+
+
+def run_clips(clips, layout, plan):
+    return plan.clips(Runner(plan).values(clips, layout), layout)
 
 
 def noise(*lengths, dtype="float64"):
@@ -72,7 +75,7 @@ def test_equal_clips_can_be_written_where_they_are_wanted(options):
     clips = noise(4000, 4000, 4000)
     layout = layout_of(clips, plan)
     out = torch.full((3, layout.counts[0], 64), torch.nan, dtype=torch.float64)
-    run_equal_clips(clips, layout, plan, out)
+    plan.clips_into(Runner(plan).values(clips, layout), layout, out)
     expected = torch.stack(layout.split(run_clips(clips, layout, plan)))
     assert torch.equal(out, expected)
 
@@ -108,6 +111,18 @@ def test_broken_samples_are_found_even_where_no_frame_covers_them(value):
     plan = Sums(Framing(10, 30, False))
     with pytest.raises(NotFiniteError, match="every sample must be finite"):
         run_clips(clips, layout_of(clips, plan), plan)
+
+
+def test_memory_is_used_again_and_grows_where_it_must():
+    plan = MelPlan(torch.float32, CPU)
+    runner = Runner(plan)
+    for lengths in [(9000, 100), (400,), (30000, 30000), (1,)]:
+        clips = noise(*lengths, dtype="float32")
+        layout = layout_of(clips, plan)
+        expected = Runner(plan).values(clips, layout)
+        actual = runner.values(clips, layout)
+        for rows, same in zip(layout.split(actual), layout.split(expected), strict=True):
+            assert torch.equal(rows, same)
 
 
 @pytest.mark.parametrize("frame_length", [1, 400, 1024, 10**6])

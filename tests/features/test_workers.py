@@ -1,63 +1,81 @@
-"""Workers keep the order, pass errors on, and leave torch's threads alone."""
+"""Workers do every item once, pass errors on, and leave torch's threads alone."""
 
 import threading
 
 import pytest
 import torch
 
-from sktl.features._workers import map_in_workers
+from sktl.features._workers import for_each
+
+
+@pytest.fixture
+def two_torch_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
-def test_results_come_in_order(n_threads):
-    assert list(map_in_workers(lambda x: x * x, range(20), n_threads)) == [x * x for x in range(20)]
+def test_every_item_is_done_once(n_threads):
+    done = []
+    for_each(done.append, iter(range(50)), n_threads)
+    assert sorted(done) == list(range(50))
 
 
 @pytest.mark.parametrize("n_threads", [1, 3])
-def test_workers_compute_with_one_torch_thread_and_others_keep_theirs(n_threads):
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        results = map_in_workers(lambda _: torch.get_num_threads(), range(6), n_threads)
-        assert set(results) == {1}
-        assert torch.get_num_threads() == 2
-        later = []
-        thread = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
-        thread.start()
-        thread.join()
-        assert later == [2]
-    finally:
-        torch.set_num_threads(before)
+def test_workers_compute_with_one_torch_thread_and_others_keep_theirs(n_threads, two_torch_threads):
+    seen = []
+    for_each(lambda _: seen.append(torch.get_num_threads()), range(6), n_threads)
+    assert set(seen) == {1}
+    assert torch.get_num_threads() == 2
+    thread = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    assert seen[-1] == 2
 
 
-def test_items_are_consumed_only_shortly_before_their_use():
-    consumed = []
+def test_items_are_taken_only_when_a_worker_is_free():
+    done, taken = [], []
 
     def items():
         for x in range(10):
-            consumed.append(x)
+            taken.append(x)
+            assert len(taken) - len(done) <= 2
             yield x
 
-    results = map_in_workers(lambda x: x, items(), 2)
-    next(results)
-    assert len(consumed) <= 4
-    results.close()
+    for_each(done.append, items(), 2)
+    assert len(done) == 10
 
 
-def test_error_of_a_worker_reaches_the_caller():
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_error_of_a_worker_reaches_the_caller_and_ends_the_work(n_threads):
+    taken = []
+
+    def items():
+        for x in range(1000):
+            taken.append(x)
+            yield x
+
     def fail(x):
         if x == 2:
             raise KeyError("two")
-        return x
 
     with pytest.raises(KeyError, match="two"):
-        list(map_in_workers(fail, range(5), 2))
+        for_each(fail, items(), n_threads)
+    assert len(taken) < 1000
 
 
-def test_no_thread_is_left_behind():
+def test_error_of_the_items_reaches_the_caller(two_torch_threads):
+    def items():
+        yield 1
+        raise OSError("unreadable")
+
+    with pytest.raises(OSError, match="unreadable"):
+        for_each(lambda _: None, items(), 2)
+
+
+def test_no_thread_is_left_behind(two_torch_threads):
     before = threading.active_count()
-    results = map_in_workers(lambda x: x, range(10), 3)
-    next(results)
-    results.close()
-    list(map_in_workers(lambda x: x, range(3), 3))
+    for_each(lambda _: None, range(10), 3)
     assert threading.active_count() == before
