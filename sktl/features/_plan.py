@@ -157,16 +157,19 @@ def _run_on_device(clips: Sequence[Any], layout: Layout, plan: FramePlan) -> Ten
     """Values (n_rows, n_values), clips of one length together."""
     device = plan.window.device
     if len({len(clip) for clip in clips}) == 1:
-        if isinstance(clips[0], Tensor):
-            rows = torch.stack(list(clips)).to(device)
-        else:
-            rows = torch.from_numpy(np.stack(clips)).to(device)
-        return _run_tensor(rows, layout.counts[0], plan)
+        rows = torch.stack(list(clips)) if isinstance(clips[0], Tensor) else np.stack(clips)
+        return _run_tensor(_on(device, rows), layout.counts[0], plan)
     values = [
-        _run_tensor(torch.as_tensor(clip, device=device)[None], n_frames, plan)
+        _run_tensor(_on(device, clip)[None], n_frames, plan)
         for clip, n_frames in zip(clips, layout.counts, strict=True)
     ]
     return torch.cat(values)
+
+
+def _on(device: torch.device, samples: Any) -> Tensor:
+    if isinstance(samples, Tensor):
+        return samples.to(device)
+    return torch.tensor(samples, device=device)  # a copy: arrays may be read-only
 
 
 def _run_tensor(rows: Tensor, n_frames: int, plan: FramePlan) -> Tensor:
