@@ -119,11 +119,18 @@ def _validate_dense(
             "e.g. X['path']."
         )
     X = to_numpy(X)
-    shape = getattr(X, "shape", ())
-    if len(shape) == 3:
+    shape: tuple[int, ...] = tuple(getattr(X, "shape", ()))
+    if len(shape) == 1 and X.dtype.kind in "fiub":
         raise ValueError(
-            f"X has shape {tuple(shape)}: clips of several channels, such as stereo, or "
-            "spectrograms. Give one channel, shape (n_clips, n_samples), e.g. X.mean(axis=1)."
+            f"X has shape {shape}: Expected 2D array, got 1D array instead. If X is one "
+            "clip, give a list of it, [X]; Reshape your data otherwise."
+        )
+    if len(shape) == 3:
+        channels = 1 + int(shape[2] < shape[1])
+        raise ValueError(
+            f"X has shape {shape}: clips of several channels, such as stereo, or "
+            "spectrograms. Give one channel, shape (n_clips, n_samples), e.g. "
+            f"X.mean(axis={channels})."
         )
     _check_scaled("X", X)
     # Floats keep their width here: a copy of the whole array would be as large as the corpus.

@@ -35,7 +35,8 @@ def _is_clip(element: Any) -> bool:
 
 def check_spectrogram(S: Any) -> np.ndarray:
     """Array of shape (n_bands, n_frames) of real numbers, some of them finite."""
-    values = np.asarray(S.detach().cpu() if hasattr(S, "detach") else S)
+    # A copy, so that a later change of the array is not drawn.
+    values = np.asarray(S.detach().cpu() if hasattr(S, "detach") else S).copy()
     if values.ndim != 2 or values.size == 0:
         advice = ": a batch; give one spectrogram, S[0]," if values.ndim > 2 else "; give one"
         raise ValueError(f"S has shape {values.shape}{advice} of shape (n_bands, n_frames).")

@@ -172,3 +172,14 @@ def test_bad_tensors_are_refused_in_the_words_for_arrays(X):
     with pytest.raises(ValueError) as of_tensors:  # noqa: PT011
         validate(X, keep_tensors=True)
     assert str(of_tensors.value) == str(of_arrays.value)
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((2, 2, 100), 1), ((2, 100, 2), 2)])
+def test_the_advice_for_stereo_names_the_axis_of_the_channels(shape, axis):
+    with pytest.raises(ValueError, match=rf"several channels.*X\.mean\(axis={axis}\)"):
+        validate_clips(BaseEstimator(), np.zeros(shape), sr=16000, reset=True)
+
+
+def test_one_clip_without_its_list_is_told_so():
+    with pytest.raises(ValueError, match=r"If X is one clip, give a list of it, \[X\]"):
+        validate_clips(BaseEstimator(), np.zeros(100), sr=16000, reset=True)
