@@ -1,9 +1,10 @@
 """The one place that touches scikit-learn's private checks, and checks shared by folders."""
 
-from numbers import Real
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from joblib import effective_n_jobs
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import (
     HasMethods,
@@ -44,6 +45,7 @@ __all__ = [
     "check_array",
     "check_is_fitted",
     "check_sr",
+    "count_threads",
     "resolve_device",
     "validate_data",
     "validate_params",
@@ -68,6 +70,16 @@ def check_sr(sr: Any) -> float:
             f"sr={sr!r} Hz is beyond any recording; give the rate in Hz, e.g. sr=16000."
         )
     return sr  # type: ignore[return-value]
+
+
+def count_threads(n_jobs: Any) -> int:
+    """Return how many threads `n_jobs` asks for, or say what it may be."""
+    if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
+        raise ValueError(
+            f"n_jobs={n_jobs!r} is no number of threads; give 1 or more, -1 for all processors, "
+            "or None for one."
+        )
+    return max(1, effective_n_jobs(n_jobs))
 
 
 def resolve_device(device: "str | torch.device") -> "torch.device":

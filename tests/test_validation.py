@@ -1,11 +1,12 @@
 """Checks that several folders share."""
 
+import joblib
 import numpy as np
 import pytest
 import torch
 
 import sktl._validation as validation
-from sktl._validation import check_sr, resolve_device
+from sktl._validation import check_sr, count_threads, resolve_device
 
 
 @pytest.mark.parametrize("sr", [16000, 8000.5, np.int64(44100), np.float32(22050)])
@@ -32,6 +33,20 @@ def test_sample_rates_are_let_through(sr):
 def test_what_is_no_sample_rate_is_refused(sr, message):
     with pytest.raises(ValueError, match="^.*" + message):
         check_sr(sr)
+
+
+def test_threads_are_counted_as_joblib_counts_them():
+    assert [count_threads(n_jobs) for n_jobs in (None, 1, np.int64(3))] == [1, 1, 3]
+    assert count_threads(-1) == joblib.cpu_count()
+    assert count_threads(-10_000) == 1
+    with joblib.parallel_config(n_jobs=2):
+        assert count_threads(None) == 2
+
+
+@pytest.mark.parametrize("n_jobs", [0, 1.5, "2"])
+def test_what_is_no_number_of_threads_is_refused(n_jobs):
+    with pytest.raises(ValueError, match=f"n_jobs={n_jobs!r} is no number of threads; give 1 or"):
+        count_threads(n_jobs)
 
 
 def test_auto_takes_a_gpu_where_there_is_one():

@@ -132,7 +132,7 @@ class Clips:
             keep_tensors=self.keep_tensors,
         )
 
-    def chunks(self, size: int, max_samples: int = MAX_SAMPLES) -> Iterator[list[Any]]:
+    def chunks(self, size: int, max_samples: int = MAX_SAMPLES) -> Iterator[Any]:
         """Iterate over the clips in order, a few at a time.
 
         Files are decoded in threads of their own, ahead of use until the waveforms that wait
@@ -148,7 +148,8 @@ class Clips:
         Yields
         ------
         list of (ndarray or tensor of shape (n_samples,), or None)
-            None stands for an unreadable file, with ``on_error="nan"``.
+            None stands for an unreadable file, with ``on_error="nan"``. Of `dense` clips, one
+            array or tensor of shape (n, n_samples).
 
         Raises
         ------
@@ -161,6 +162,11 @@ class Clips:
         UserWarning
             Once, at the end, with the number of unreadable files.
         """
+        if self.dense:
+            step = max(1, min(size, max_samples // self.rows.shape[1]))
+            for first in range(0, len(self), step):
+                yield self._convert(self.rows[first : first + step])
+            return
         chunk: list[Any] = []
         n_samples = 0
         clips = self._decoded(max_samples) if self.from_files else map(self._convert, self.rows)
@@ -201,7 +207,7 @@ class Clips:
                 continue
             yield None if isinstance(waveform, str) else waveform.astype(self.dtype, copy=False)
         if failures and self.on_error == "raise":
-            raise AudioReadError(name_all("cannot be read", failures, len(self)))
+            raise AudioReadError(name_all("audio files cannot be read", failures, len(self)))
         if failures:
             warnings.warn(
                 f"{len(failures)} of {len(self)} audio files cannot be read; their rows are "
@@ -212,9 +218,9 @@ class Clips:
 
 
 def name_all(problem: str, names: list[str], total: int) -> str:
-    """Message that lists files, one a line."""
+    """Message that lists paths, one a line."""
     lines = "\n".join(f"  {name}" for name in names)
-    return f"{len(names)} of {total} audio files {problem}:\n{lines}"
+    return f"{len(names)} of {total} {problem}:\n{lines}"
 
 
 def is_path(clip: Any) -> bool:
@@ -225,7 +231,7 @@ def is_path(clip: Any) -> bool:
 def is_sequence(X: Any) -> bool:
     """Tell whether `X` is a sequence of objects, not of numbers."""
     if isinstance(X, np.ndarray):
-        return X.ndim == 1 and X.dtype.kind in "OUT"
+        return X.ndim == 1 and X.dtype.kind in "OSUT"
     if isinstance(X, str | bytes):
         return False
     return isinstance(X, Sequence) or (hasattr(X, "iloc") and getattr(X, "ndim", 0) == 1)

@@ -15,6 +15,8 @@ Path = str | os.PathLike[str]
 LOWEST_SR, HIGHEST_SR = 100, 1_000_000
 # libsndfile has a number far beyond this for an unknown length.
 MOST_SAMPLES = 2**48
+# Samples per channel looked at in float64 at once.
+BLOCK = 2**16
 
 
 class Unreadable(Exception):
@@ -30,7 +32,7 @@ def decode(path: Path, sr: float) -> np.ndarray:
         raise Unreadable(f"announces a sample rate of {samples.sr} Hz")
     mono = _mix_to_mono(samples.values)
     if not samples.integers and not np.isfinite(mono).all():
-        raise Unreadable("holds NaN or infinity")
+        raise Unreadable(_why_not_finite(path))
     return _resample(mono, samples.sr, sr)
 
 
@@ -39,7 +41,7 @@ def _read_any(path: Path) -> Samples:
     import soundfile
 
     if not os.path.isfile(path):
-        raise Unreadable("no such file")
+        raise Unreadable("is a folder" if os.path.isdir(path) else "no such file")
     until = ""
     try:
         with soundfile.SoundFile(path) as file:
@@ -57,13 +59,26 @@ def _read_any(path: Path) -> Samples:
     return Samples(values, sr, integers=False)
 
 
+def _why_not_finite(path: Path) -> str:
+    """What a file holds whose mean over channels is not finite in float32."""
+    import soundfile
+
+    with soundfile.SoundFile(path) as file:
+        blocks = file.blocks(BLOCK, dtype="float64")
+        largest = np.max([np.abs(block).max() for block in blocks])
+    if not np.isfinite(largest):
+        return "holds NaN or infinity"
+    return f"holds samples too large for float32, up to {largest:g}; samples lie in [-1, 1]"
+
+
 def _mix_to_mono(samples: np.ndarray) -> np.ndarray:
     """Mean over channels: (n_samples, n_channels) → (n_samples,)."""
     if samples.shape[1] == 1:
         return samples[:, 0]
-    if samples.shape[1] == 2:  # many times faster than mean() on interleaved stereo
-        return (samples[:, 0] + samples[:, 1]) * np.float32(0.5)
-    return samples.mean(axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if samples.shape[1] == 2:  # many times faster than mean() on interleaved stereo
+            return (samples[:, 0] + samples[:, 1]) * np.float32(0.5)
+        return samples.mean(axis=1)
 
 
 def _resample(samples: np.ndarray, from_sr: float, to_sr: float) -> np.ndarray:

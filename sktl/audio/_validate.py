@@ -2,15 +2,22 @@
 
 import math
 import os
+from numbers import Number
 from typing import Any, Literal
 
 import numpy as np
-from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator
 
-from .._validation import _check_feature_names, _check_n_features, check_sr, validate_data
+from .._validation import (
+    _check_feature_names,
+    _check_n_features,
+    check_sr,
+    count_threads,
+    validate_data,
+)
 from ..exceptions import AudioReadError
-from ._clips import Clips, is_clips, is_path, is_sequence, name_all
+from ._clips import Clips, is_clips, is_path, name_all
+from ._container import check_container, files_in
 from ._tensors import all_finite, is_tensor, to_numpy
 
 __all__ = ["validate_clips"]
@@ -67,10 +74,11 @@ def validate_clips(
     Raises
     ------
     ValueError
-        If a clip is empty, not finite, stereo or unscaled integer PCM, if `X` is empty, or
-        if `sr` is not a sample rate.
+        If a clip is empty, not finite, stereo or unscaled integer PCM, if `X` is empty or in
+        none of the forms above, or if `sr` or `n_jobs` makes no sense.
     AudioReadError
-        If files are missing, with ``on_error="raise"``; the message names all of them.
+        If files are missing or folders, with ``on_error="raise"``; the message names all of
+        them.
 
     Examples
     --------
@@ -82,8 +90,8 @@ def validate_clips(
     2
     """
     check_sr(sr)
-    if isinstance(X, str | os.PathLike):
-        raise ValueError(f"X={os.fspath(X)!r} is a single path; give a list of paths, [{X!r}].")
+    n_threads = count_threads(n_jobs)
+    check_container(X)
     options: dict[str, Any] = {"on_error": on_error, "dtype": dtype}
     if not is_clips(X):
         keep_tensors = keep_tensors and is_tensor(X)
@@ -98,7 +106,6 @@ def validate_clips(
     rows = list(X)
     if is_path(rows[0]):
         _check_paths(rows, on_error)
-        n_threads = max(1, effective_n_jobs(n_jobs))
         return Clips(rows, sr, from_files=True, n_threads=n_threads, **options)
     keep_tensors = keep_tensors and all(map(is_tensor, rows))
     if keep_tensors:
@@ -111,14 +118,9 @@ def validate_clips(
 def _validate_dense(
     estimator: BaseEstimator, X: Any, reset: bool, dtype: Any, check_finite: bool = True
 ) -> np.ndarray:
-    if is_sequence(X) and len(X) == 0:
-        raise ValueError("X is empty; give at least one clip.")
-    if hasattr(X, "columns") and any(is_path(v) for v in np.asarray(X)[:1].ravel()):
-        raise ValueError(
-            "X is a data frame that holds text; for file paths give one column of it, "
-            "e.g. X['path']."
-        )
     X = to_numpy(X)
+    if isinstance(X, list | tuple) and isinstance(X[0], Number):
+        X = np.asarray(X)
     shape: tuple[int, ...] = tuple(getattr(X, "shape", ()))
     if len(shape) == 1 and X.dtype.kind in "fiub":
         raise ValueError(
@@ -135,7 +137,18 @@ def _validate_dense(
     _check_scaled("X", X)
     # Floats keep their width here: a copy of the whole array would be as large as the corpus.
     dtypes = [dtype, np.float32, np.float64]
-    return validate_data(estimator, X, reset=reset, dtype=dtypes, ensure_all_finite=check_finite)
+    X = validate_data(estimator, X, reset=reset, dtype=dtypes, ensure_all_finite=False)
+    if check_finite:
+        _check_rows_finite(X)
+    return X
+
+
+def _check_rows_finite(X: np.ndarray) -> None:
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(X.sum()):
+            return
+    for index, row in enumerate(X):
+        _check_finite(f"X[{index}]", row)
 
 
 def _validate_tensor(estimator: BaseEstimator, X: Any, reset: bool, dtype: Any) -> Any:
@@ -193,6 +206,10 @@ def _check_clip(index: int, clip: Any) -> None:
     _check_scaled(name, clip)
     if clip.dtype.kind not in "fiub":
         raise ValueError(f"{name} has dtype {clip.dtype}; give floats in [-1, 1].")
+    _check_finite(name, clip)
+
+
+def _check_finite(name: str, clip: np.ndarray) -> None:
     if not np.isfinite(clip).all():
         raise ValueError(f"{name} contains NaN or infinity; every sample must be finite.")
 
@@ -217,7 +234,7 @@ def _check_scaled(name: str, values: Any) -> None:
 
 
 def _check_paths(rows: list[Any], on_error: str) -> None:
-    """Name every element that is no path, else every file that is missing."""
+    """Name the first element that is no path, else every path of no file."""
     for index, path in enumerate(rows):
         if not is_path(path):
             raise ValueError(
@@ -226,6 +243,14 @@ def _check_paths(rows: list[Any], on_error: str) -> None:
             )
     if on_error == "nan":
         return
-    missing = [os.fspath(path) for path in rows if not os.path.isfile(path)]
+    others = [os.fspath(path) for path in rows if not os.path.isfile(path)]
+    folders = [path for path in others if os.path.isdir(path)]
+    missing = [path for path in others if not os.path.isdir(path)]
+    problems = []
     if missing:
-        raise AudioReadError(name_all("do not exist", missing, len(rows)))
+        problems.append(name_all("audio files do not exist", missing, len(rows)))
+    if folders:
+        advice = "paths are folders; give the files in them, e.g. " + files_in("folder")
+        problems.append(name_all(advice, folders, len(rows)))
+    if problems:
+        raise AudioReadError("\n".join(problems))

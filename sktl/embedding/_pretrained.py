@@ -118,7 +118,8 @@ class PretrainedEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         open_store(self.memory, "")
         with torch_seed(integer_seed(self.random_state), device):
             body = make_backbone(self.backbone, weights=self.weights, row_shape=row_shape(X))
-        check_rows(self, X, body.input_spec, reset=True, on_error=self.on_error)
+        checks = {"n_jobs": self.n_jobs, "on_error": self.on_error}
+        check_rows(self, X, body.input_spec, reset=True, **checks)
         self.backbone_ = body.requires_grad_(False).eval()
         self._n_features_out = body.embedding_size
         return self

@@ -5,7 +5,6 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import torch
-from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
@@ -17,6 +16,7 @@ from .._validation import (
     StrOptions,
     _check_feature_names_in,
     _fit_context,
+    count_threads,
     resolve_device,
 )
 from ..audio import Clips, validate_clips
@@ -24,8 +24,9 @@ from ._clipwise import ClipwiseFeatures
 from ._deltas import delta_names, delta_segments
 from ._layout import Layout
 from ._normalize import NORMALIZATIONS, normalize_segments
-from ._plan import FramePlan, NotFiniteError
+from ._plan import FramePlan
 from ._pooling import POOLINGS, Pooling, n_pooled, pooled_names
+from ._run import ClipError
 
 __all__ = ["FrameFeatures", "numbered"]
 
@@ -142,10 +143,11 @@ class FrameFeatures(TransformerMixin, BaseEstimator):
             output=self.output,
         )
         try:
-            return features.run(clips, max(1, effective_n_jobs(self.n_jobs)))
-        except NotFiniteError:
-            self._validate_clips(X, reset=False)  # says which clip
-            raise
+            return features.run(clips, count_threads(self.n_jobs))
+        except ClipError as error:
+            self._validate_clips(X, reset=False)  # in its own words, if it is about NaN
+            name = clips.rows[error.index] if clips.from_files else f"X[{error.index}]"
+            raise ValueError(f"{name} holds {error}.") from None
 
     @available_if(_has_columns)
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:

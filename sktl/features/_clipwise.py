@@ -1,6 +1,5 @@
 """One transform: from clips to their features, group by group."""
 
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,8 +10,9 @@ from torch import Tensor
 
 from ..audio import Clips
 from ._layout import Layout
-from ._plan import FramePlan, Runner
+from ._plan import FramePlan
 from ._pooling import Pooling, pool_segments
+from ._run import ClipError, run_clips
 from ._workers import for_each
 
 __all__ = ["ClipwiseFeatures"]
@@ -58,20 +58,13 @@ class ClipwiseFeatures:
         n_threads = 1 if cuda else n_threads
         samples = (SAMPLES_PER_GROUP_CUDA if cuda else SAMPLES_PER_GROUP) // n_threads
 
-        def groups() -> Iterator[tuple[int, list[Any]]]:
+        def groups() -> Iterator[tuple[int, Any]]:
             first = 0
             for group in clips.chunks(CLIPS_PER_GROUP, samples):
                 yield first, group
                 first += len(group)
 
-        workers = threading.local()
-
-        def compute(item: tuple[int, list[Any]]) -> None:
-            if not hasattr(workers, "runner"):
-                workers.runner = Runner(self.plan)
-            self._fill(rows, workers.runner, *item)
-
-        for_each(compute, groups(), n_threads)
+        for_each(lambda group: self._fill(rows, *group), groups(), n_threads)
         return self._finish(rows)
 
     def _allocate(self, clips: Clips) -> Any:
@@ -97,25 +90,35 @@ class ClipwiseFeatures:
             return torch.empty(shape, dtype=self.plan.dtype, device=self.device)
         return np.empty(shape, dtype=str(self.plan.dtype).removeprefix("torch."))
 
-    def _fill(self, rows: Any, runner: Runner, first: int, group: list[Any]) -> None:
+    def _fill(self, rows: Any, first: int, group: Any) -> None:
         """Compute the readable clips of a group and write them to their rows."""
         index = [i for i, clip in enumerate(group, first) if clip is not None]
         if len(index) < len(group) and not isinstance(rows, list):
             rows[first : first + len(group)] = np.nan
         if not index:
             return
-        clips = [clip[: self.n_samples] for clip in group if clip is not None]
+        if isinstance(group, list):
+            clips = [clip[: self.n_samples] for clip in group if clip is not None]
+        else:
+            clips = group[:, : self.n_samples]
         lengths = [len(clip) for clip in clips]
         if self.n_samples is not None and self.pooling is None:
             lengths = [self.n_samples] * len(clips)
         layout = Layout([self.plan.framing.n_frames(length) for length in lengths])
+        direct = self._is_direct(rows) and len(index) == len(group)
+        if direct:
+            values = torch.as_tensor(rows[first : first + len(group)]).flatten(0, 1)
+        else:
+            shape = (layout.n_rows, self.plan.n_coefficients)
+            values = torch.empty(shape, dtype=self.plan.dtype, device=self.device)
         with torch.no_grad():
-            values = runner.values(clips, layout)
-            if self._is_direct(rows) and len(index) == len(group):
-                out = torch.as_tensor(rows[first : first + len(group)])
-                self.plan.clips_into(values, layout, out)
+            try:
+                run_clips(clips, layout, self.plan, values)
+            except ClipError as error:
+                raise ClipError(index[error.index], str(error)) from None
+            if direct:
                 return
-            results = self._results(self.plan.clips(values, layout), layout)
+            results = self._results(values, layout)
         if not isinstance(rows, list):
             for i, result in zip(index, results, strict=True):
                 rows[i] = result

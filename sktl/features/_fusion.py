@@ -9,11 +9,9 @@ import torch
 from sklearn import get_config
 from sklearn.base import TransformerMixin, clone
 from sklearn.pipeline import FeatureUnion
-from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import _BaseComposition
-from sklearn.utils.parallel import Parallel, delayed
 
 from .._validation import (
     StrOptions,
@@ -21,9 +19,10 @@ from .._validation import (
     _fit_context,
     check_is_fitted,
 )
+from ._blocks import check_blocks, check_rates, fit_block, run_blocks, transform_block
 from ._lpc import LPC
 from ._mfcc import MFCC
-from ._scaling import apply_scaling, check_block, learn_scaling, to_numpy
+from ._scaling import apply_scaling, learn_scaling, to_numpy
 
 __all__ = ["FeatureFusion"]
 
@@ -71,9 +70,11 @@ class FeatureFusion(TransformerMixin, _BaseComposition):
 
     Notes
     -----
-    Files are decoded once for every block. Rows of NaN, from files that cannot be read and
-    ``on_error="nan"``, stay NaN and do not enter the statistics. A column that is constant
-    in training is centred but not divided.
+    Files are decoded once for every block, at the `sr` of that block. Clips given as arrays
+    have one rate, so that blocks must agree in theirs.
+
+    Rows of NaN, from files that cannot be read and ``on_error="nan"``, stay NaN and do not
+    enter the statistics. A column that is constant in training is centred but not divided.
 
     Without metadata routing, ``<block>__<name>=value`` hands a value to a block's `fit` or
     `transform`; with it, blocks get what they request, such as `sample_domain`.
@@ -176,11 +177,9 @@ class FeatureFusion(TransformerMixin, _BaseComposition):
         """
         check_is_fitted(self)
         routed = self._route("transform", [name for name, _ in self.transformers_], params)
-        rows = Parallel(n_jobs=self.n_jobs, prefer="threads")(
-            delayed(_transform_block)(name, block, X, routed.get(name, {}))
-            for name, block in self.transformers_
-        )
-        return self._join(rows)
+        check_rates(self.transformers_, X)
+        calls = [(name, block, X, routed.get(name, {})) for name, block in self.transformers_]
+        return self._join(run_blocks(transform_block, calls, self.n_jobs))
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the columns: block, two underscores, the block's own name.
@@ -271,15 +270,15 @@ class FeatureFusion(TransformerMixin, _BaseComposition):
 
     @_fit_context(prefer_skip_nested_validation=False)
     def _fit(self, caller: str, X: Any, y: Any, sample_weight: Any, params: dict) -> list[Any]:
-        blocks = self._check_blocks()
+        blocks = check_blocks(self._blocks)
+        self._validate_names([name for name, _ in self._blocks])
         weights = self._check_weights()
+        check_rates(blocks.items(), X)
         if sample_weight is not None and get_config()["enable_metadata_routing"]:
             params = {**params, "sample_weight": sample_weight}
         routed = self._route(caller, list(blocks), params)
-        fitted = Parallel(n_jobs=self.n_jobs, prefer="threads")(
-            delayed(_fit_block)(name, clone(block), X, y, routed.get(name, {}))
-            for name, block in blocks.items()
-        )
+        calls = [(name, clone(b), X, y, routed.get(name, {})) for name, b in blocks.items()]
+        fitted = run_blocks(fit_block, calls, self.n_jobs)
         rows = [values for _, values in fitted]
         self.transformers_ = list(zip(blocks, [block for block, _ in fitted], strict=True))
         self._widths = [values.shape[1] for values in rows]
@@ -305,29 +304,6 @@ class FeatureFusion(TransformerMixin, _BaseComposition):
         if isinstance(scaled[0], torch.Tensor):
             return torch.cat(scaled, dim=1)
         return np.concatenate(scaled, axis=1)
-
-    def _check_blocks(self) -> dict[str, Any]:
-        """Transformers by name, without those dropped."""
-        blocks = self._blocks
-        for pair in blocks:
-            if not (isinstance(pair, tuple | list) and len(pair) == 2 and isinstance(pair[0], str)):
-                raise ValueError(
-                    f"transformers holds {pair!r}; give pairs of a name and a transformer, such "
-                    "as ('mfcc', MFCC())."
-                )
-        self._validate_names([name for name, _ in blocks])
-        kept = {name: _instance(block) for name, block in blocks if block != "drop"}
-        for name, block in kept.items():
-            if isinstance(block, type) or not (
-                hasattr(block, "fit") and hasattr(block, "transform")
-            ):
-                raise TypeError(
-                    f"block '{name}' is {block!r}; give an instance with fit and transform, such "
-                    "as MFCC(), or 'drop' or 'passthrough'."
-                )
-        if not kept:
-            raise ValueError(f"transformers={blocks!r} leaves no block; give at least one.")
-        return kept
 
     def _check_weights(self) -> dict[str, float]:
         names = [name for name, _ in self._blocks]
@@ -375,21 +351,3 @@ class FeatureFusion(TransformerMixin, _BaseComposition):
         dtypes = [set(b.transformer_tags.preserves_dtype) for b in blocks if b.transformer_tags]
         tags.transformer_tags.preserves_dtype = sorted(set.intersection(*dtypes)) if dtypes else []
         return tags
-
-
-def _instance(block: Any) -> Any:
-    if isinstance(block, str) and block == "passthrough":
-        return FunctionTransformer(validate=True, feature_names_out="one-to-one")
-    return block
-
-
-def _fit_block(name: str, block: Any, X: Any, y: Any, params: Any) -> tuple[Any, Any]:
-    if hasattr(block, "fit_transform"):
-        rows = block.fit_transform(X, y, **params.get("fit_transform", {}))
-        return block, check_block(name, block, rows)
-    block.fit(X, y, **params.get("fit", {}))
-    return block, _transform_block(name, block, X, params)
-
-
-def _transform_block(name: str, block: Any, X: Any, params: Any) -> Any:
-    return check_block(name, block, block.transform(X, **params.get("transform", {})))

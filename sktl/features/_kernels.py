@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["compiled", "finite_kernel", "frame_loader", "power_kernel", "scale_kernel"]
+__all__ = ["compiled", "energy", "energy_kernel", "frame_loader"]
 
 
 def load_frames(
@@ -27,30 +27,12 @@ def load_frames(
                 frame[i] = clip[at + i] * window[i] if inside else 0.0
 
 
-def power_spectrum(spectrum: np.ndarray, out: np.ndarray) -> None:
-    """Squared magnitude of complex numbers: fills `out`."""
-    for t in range(len(out)):
-        bins, power = spectrum[t], out[t]
-        for k in range(len(power)):
-            power[k] = bins[k].real * bins[k].real + bins[k].imag * bins[k].imag
-
-
-def scale_above(values: np.ndarray, floors: np.ndarray, factor: float, out: np.ndarray) -> None:
-    """`factor` times the values, none below its clip's floor, (n_clips, n, m): fills `out`."""
-    for clip in range(len(out)):
-        floor = floors[clip]
-        for t in range(out.shape[1]):
-            row, scaled = values[clip, t], out[clip, t]
-            for i in range(len(row)):
-                scaled[i] = max(row[i], floor) * factor
-
-
-def all_finite(clip: np.ndarray) -> bool:
-    """Tell whether no sample is NaN or infinite: nothing else times zero is not zero."""
-    total = 0.0
+def energy(clip: np.ndarray) -> float:
+    """Sum of squares, NaN or infinite with a sample that is."""
+    total = clip.dtype.type(0.0)
     for i in range(len(clip)):
-        total += clip[i] * 0.0
-    return total == 0.0
+        total += clip[i] * clip[i]
+    return total
 
 
 @cache
@@ -84,22 +66,9 @@ def frame_loader(clip_dtype: str, dtype: str, nogil: bool = True) -> Callable[..
     return compiled(load_frames, signature, nogil=nogil)
 
 
-def finite_kernel(clip_dtype: str) -> Callable[[np.ndarray], bool]:
-    """`all_finite` for clips of one dtype."""
-    signature = f"boolean({_samples(clip_dtype)})"
-    return compiled(all_finite, signature, reassociate=True, nogil=False)
-
-
-def power_kernel(frame_dtype: str, dtype: str) -> Callable[..., None]:
-    """`power_spectrum` of frames of one dtype, written in another."""
-    spectrum = np.result_type(frame_dtype, np.complex64)
-    return compiled(power_spectrum, f"void({spectrum}[:, ::1], {dtype}[:, ::1])")
-
-
-def scale_kernel(dtype: str) -> Callable[..., None]:
-    """`scale_above` for values of one dtype."""
-    array = f"{dtype}[:, :, ::1]"
-    return compiled(scale_above, f"void({array}, {dtype}[::1], {dtype}, {array})")
+def energy_kernel(clip_dtype: str) -> Callable[[np.ndarray], float]:
+    """`energy` of clips of one dtype."""
+    return compiled(energy, f"float64({_samples(clip_dtype)})", reassociate=True, nogil=False)
 
 
 def _samples(dtype: str) -> str:

@@ -10,8 +10,9 @@ from .._validation import Interval, check_sr
 from ._base import FrameFeatures, numbered
 from ._burg import burg
 from ._frames import Framing, check_waveforms
-from ._plan import FramePlan, run_waveforms
+from ._plan import FramePlan
 from ._pooling import Pooling
+from ._run import run_waveforms
 
 __all__ = ["LPC", "lpc"]
 
@@ -69,7 +70,7 @@ class LPCPlan(FramePlan):
         self, dtype: torch.dtype, device: torch.device, framing: Framing, order: int
     ) -> None:
         window = torch.ones(framing.frame_length, dtype=torch.float64, device=device)
-        super().__init__(framing, window, order, dtype)
+        super().__init__(framing, window, order, order, dtype)
 
     def frames(self, windowed: Tensor) -> Tensor:
         return burg(windowed, self.n_values).to(self.dtype)

@@ -128,7 +128,7 @@ class SpectrogramDisplay:
         Raises
         ------
         TypeError
-            If `transformer` gives no frames.
+            If `transformer` gives no frames, or `ax` is not matplotlib Axes.
         ValueError
             If `clip` is not one clip, or is refused by `transformer`.
         AudioReadError
@@ -152,7 +152,7 @@ class SpectrogramDisplay:
         ['mfcc_00', 'mfcc_01']
         >>> plt.close(display.figure_)
         """
-        _matplotlib()
+        _check_drawing(ax, **kwargs)
         _check_transformer(transformer)
         frames = _framewise(transformer)
         values = np.asarray(frames.transform([one_clip(clip)])[0])
@@ -250,6 +250,8 @@ class SpectrogramDisplay:
 
         Raises
         ------
+        TypeError
+            If `ax` is not matplotlib Axes.
         ValueError
             If `S` is not one spectrogram of real numbers, some of them finite, or does not
             fit the other parameters.
@@ -265,7 +267,7 @@ class SpectrogramDisplay:
         [0.0, 15.625, 8000.0]
         >>> plt.close(display.figure_)
         """
-        _matplotlib()
+        _check_drawing(ax, **kwargs)
         check_sr(sr)
         values = check_spectrogram(S)
         n_bands, n_frames = values.shape
@@ -310,8 +312,15 @@ class SpectrogramDisplay:
         Returns
         -------
         self : SpectrogramDisplay
+
+        Raises
+        ------
+        TypeError
+            If `ax` is not matplotlib Axes.
+        ValueError
+            If ``shading`` is not for cells.
         """
-        _matplotlib()
+        _check_drawing(ax, **kwargs)
         if ax is None:
             _, ax = import_optional("matplotlib.pyplot", "plot", type(self).__name__).subplots()
         scale_rows(ax, self.y_axis, self.htk)
@@ -326,8 +335,19 @@ class SpectrogramDisplay:
         return self
 
 
-def _matplotlib() -> Any:
-    return import_optional("matplotlib.ticker", "plot", "SpectrogramDisplay")
+def _check_drawing(ax: Any, shading: str = "flat", **_: Any) -> None:
+    """See that matplotlib is there and can draw cells on `ax`."""
+    axes = import_optional("matplotlib.axes", "plot", "SpectrogramDisplay")
+    if ax is not None and not isinstance(ax, axes.Axes):
+        raise TypeError(
+            f"ax={ax!r} is not matplotlib Axes; give one, such as plt.gca(), or None for a new "
+            "figure."
+        )
+    if shading not in ("flat", "auto"):
+        raise ValueError(
+            f"shading={shading!r} needs the middles of cells, but their edges are drawn; leave it "
+            "out or give 'flat'."
+        )
 
 
 def _check_transformer(transformer: Any) -> None:

@@ -74,6 +74,14 @@ def test_file_with_nan_is_named(tmp_path):
         load_audio(path, 16000)
 
 
+@pytest.mark.parametrize("n_channels", [2, 5])
+def test_infinities_that_cancel_between_channels_are_named(tmp_path, n_channels):
+    path = tmp_path / "clip.wav"
+    soundfile.write(path, np.resize([np.inf, -np.inf], (9, n_channels)), 16000, subtype="FLOAT")
+    with pytest.raises(AudioReadError, match=r"clip\.wav: holds NaN or infinity"):
+        load_audio(path, 16000)
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 def test_a_named_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.wav")
@@ -81,10 +89,18 @@ def test_a_named_pipe_is_not_waited_for(tmp_path):
         load_audio(tmp_path / "pipe.wav", 16000)
 
 
-def test_wide_floats_beyond_float32_are_named(tmp_path):
-    path = tmp_path / "clip.wav"
-    soundfile.write(path, np.array([0.0, 1e300]), 16000, subtype="DOUBLE")
-    with pytest.raises(AudioReadError, match=r"clip\.wav: holds NaN or infinity"):
+@pytest.mark.parametrize("suffix", ["wav", "aiff"])
+@pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
+def test_samples_too_large_are_told_from_infinity(tmp_path, suffix, subtype):
+    path = tmp_path / f"clip.{suffix}"
+    stereo = np.zeros((100_000, 2))
+    stereo[-1] = 3e38 if subtype == "FLOAT" else -1e300
+    soundfile.write(path, stereo, 16000, subtype=subtype)
+    with pytest.raises(AudioReadError, match=r"too large for float32, up to (3e\+38|1e\+300);"):
+        load_audio(path, 16000)
+    stereo[0] = np.nan
+    soundfile.write(path, stereo, 16000, subtype=subtype)
+    with pytest.raises(AudioReadError, match=r"clip\.\w+: holds NaN or infinity"):
         load_audio(path, 16000)
 
 

@@ -23,7 +23,7 @@ def test_missing_file_is_named(tmp_path):
 
 
 def test_folder_is_not_a_file(tmp_path):
-    with pytest.raises(AudioReadError, match="no such file"):
+    with pytest.raises(AudioReadError, match="is a folder"):
         load_audio(tmp_path, 16000)
 
 

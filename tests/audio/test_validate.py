@@ -39,15 +39,34 @@ def test_all_missing_files_are_named_before_any_is_read(tmp_path, monkeypatch):
         validate([there, "x.wav", there, "y.wav"])
 
 
+def test_folders_and_missing_files_are_told_apart(tmp_path):
+    (tmp_path / "a.wav").touch()
+    message = (
+        r"^1 of 3 audio files do not exist:\n  x\.wav\n"
+        r"1 of 3 paths are folders; give the files in them, e\.g\. "
+        r"sorted\(Path\(folder\)\.rglob\('\*\.wav'\)\):\n  .*[^v]$"
+    )
+    with pytest.raises(AudioReadError, match=message):
+        validate([tmp_path / "a.wav", tmp_path, "x.wav"])
+    with pytest.raises(AudioReadError, match=r"^1 of 1 paths are folders"):
+        validate([str(tmp_path)])
+
+
+@pytest.mark.parametrize("X", [np.zeros((2, 4)), [np.zeros(4)], ["a.wav"]])
+def test_zero_threads_are_refused_for_every_form(X):
+    with pytest.raises(ValueError, match="n_jobs=0 is no number of threads"):
+        validate(X, n_jobs=0)
+
+
 @pytest.mark.parametrize(
     ("X", "message"),
     [
-        ([], "X is empty; give at least one clip"),
-        ("a.wav", r"X='a.wav' is a single path; give a list of paths"),
         ([np.zeros(3), np.zeros(0)], r"X\[1\] is empty: a clip needs at least one sample"),
         ([np.zeros(3), np.array([0.0, np.nan])], r"X\[1\] contains NaN or infinity"),
         ([np.array([np.inf])], r"X\[0\] contains NaN or infinity"),
-        (np.full((2, 3), np.nan), "Input X contains NaN"),
+        (np.array([[0.0, 1.0], [np.nan, 0.0], [0.0, np.inf]]), r"X\[1\] contains NaN or infinity"),
+        (np.array([[0.0, 0.0], [-np.inf, np.inf]]), r"X\[1\] contains NaN or infinity"),
+        (pd.DataFrame({"x0": [0.0, 1.0], "x1": [1.0, None]}), r"X\[1\] contains NaN"),
         ([np.zeros((2, 3))], r"X\[0\] has shape \(2, 3\): several channels, such as stereo"),
         (np.zeros((5, 2, 3)), r"X has shape \(5, 2, 3\): clips of several channels.*mean"),
         ([np.zeros(3, np.int16)], r"X\[0\] has dtype int16.*X\[0\] / 32768"),
@@ -58,8 +77,8 @@ def test_all_missing_files_are_named_before_any_is_read(tmp_path, monkeypatch):
         ([np.zeros(3, complex)], r"X\[0\] has dtype complex128"),
         ([np.zeros(3), "a.wav"], r"X\[1\] is a str but X\[0\] is an array"),
         (["a.wav", None], r"X\[1\] is a NoneType but X\[0\] is a path"),
-        (pd.DataFrame({"path": ["a.wav"]}), r"give one column of it, e.g. X\['path'\]"),
         (np.zeros(5), "Expected 2D array, got 1D array"),
+        ([0.1, 0.2], r"X has shape \(2,\): Expected 2D array, got 1D array.*list of it, \[X\]"),
     ],
 )
 def test_bad_clips_are_refused_with_the_reason(X, message):
@@ -82,6 +101,7 @@ def test_nonsensical_sample_rate_is_refused(sr):
 
 
 def test_large_finite_values_are_told_from_infinity():
+    validate(np.full((2, 40), 1e308))
     large = np.full(4, 1e30, dtype=np.float32)
     validate([large, large.astype(np.float64) * 1e200])
     validate([torch.full((40,), 3e38), torch.full((40,), -3e38)], keep_tensors=True)
@@ -121,7 +141,7 @@ def test_tensors_stay_on_their_device(device, dtype, tensor_dtype):
             (chunk,) = clips.chunks(8)
             assert all(isinstance(clip, torch.Tensor) for clip in chunk)
             assert all(clip.device == X.device for clip in chunk)
-            assert torch.equal(torch.stack(chunk), X.to(getattr(torch, np.dtype(dtype).name)))
+            assert torch.equal(torch.stack(list(chunk)), X.to(getattr(torch, np.dtype(dtype).name)))
     (chunk,) = validate(X, dtype=dtype).chunks(8)
     np.testing.assert_array_equal(chunk, X.double().cpu().numpy().astype(dtype))
     assert all(isinstance(clip, np.ndarray) for clip in chunk)

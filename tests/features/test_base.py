@@ -59,12 +59,10 @@ def test_row_does_not_depend_on_groups_and_threads(feature, clips, monkeypatch):
 
 def test_groups_are_bounded(monkeypatch):
     sizes = []
-    values = _clipwise.Runner.values
+    run = _clipwise.run_clips
     monkeypatch.setattr(_clipwise, "SAMPLES_PER_GROUP", 3000)
     monkeypatch.setattr(
-        _clipwise.Runner,
-        "values",
-        lambda self, clips, layout: (sizes.append(len(clips)), values(self, clips, layout))[1],
+        _clipwise, "run_clips", lambda clips, *rest: (sizes.append(len(clips)), run(clips, *rest))
     )
     MFCC(device="cpu").transform(np.zeros((7, 1000)))
     assert sizes == [3, 3, 1]
@@ -173,6 +171,22 @@ def test_bad_clips_are_refused_in_fit_and_transform(feature):
     for method in (feature().fit, feature().transform):
         with pytest.raises(ValueError, match=r"X\[1\] is empty"):
             method([np.zeros(4), np.zeros(0)])
+
+
+@each_feature
+def test_zero_threads_are_refused_in_fit_and_transform(feature):
+    for method in (feature(n_jobs=0).fit, feature(n_jobs=0).transform):
+        with pytest.raises(ValueError, match="n_jobs=0 is no number of threads; give 1 or more"):
+            method(np.zeros((2, 1000)))
+
+
+@each_feature
+def test_the_row_that_holds_nan_is_named_in_fit_and_transform(feature):
+    X = np.zeros((3, 1000))
+    X[1, 500] = np.nan
+    for method in (feature().fit, feature().transform):
+        with pytest.raises(ValueError, match=r"X\[1\] contains NaN or infinity"):
+            method(X)
 
 
 @each_feature

@@ -1,12 +1,12 @@
-"""Bands in a few small products are the bands of one large product."""
+"""Mel bands are those of numpy, compiled or not."""
 
 import numpy as np
 import pytest
 import torch
 
-from sktl.features import mel_filters
-from sktl.features._layout import ROWS, Layout
-from sktl.features._mel_plan import MelPlan, _split_bands, window_values
+from sktl.features import _mel_plan, mel_filters
+from sktl.features._layout import Layout
+from sktl.features._mel_plan import MelPlan, window_values
 
 CPU = torch.device("cpu")
 FILTERS = [
@@ -16,6 +16,8 @@ FILTERS = [
     {"sr": 16000, "n_fft": 400, "n_mels": 80, "fmin": 125.0, "fmax": 7500.0},
     {"sr": 16000, "n_fft": 16, "n_mels": 2, "fmin": 1000.0},
     {"sr": 16000, "n_fft": 8, "n_mels": 1},
+    {"sr": 16000, "n_fft": 441, "n_mels": 20},
+    {"sr": 16000, "n_fft": 506, "n_mels": 20},
 ]
 
 
@@ -23,64 +25,89 @@ def noise(*shape):
     return torch.rand(*shape, generator=torch.Generator().manual_seed(0)) - 0.5
 
 
-@pytest.mark.parametrize("options", FILTERS)
-def test_parts_hold_every_weight_once(options):
-    filters = mel_filters(**options)
-    rebuilt = np.zeros_like(filters)
-    bands_seen = []
-    for bands, bins in _split_bands(filters):
-        rebuilt[bands, bins] += filters[bands, bins]
-        bands_seen += range(bands.start, bands.stop)
-    np.testing.assert_array_equal(rebuilt, filters)
-    assert bands_seen == list(range(options["n_mels"]))
-
-
 @pytest.mark.filterwarnings("ignore:.* bands hold no FFT bin:UserWarning")
 def test_bands_without_a_bin_are_kept_as_zeros():
     filters = mel_filters(sr=16000, n_fft=128, n_mels=64)
     assert not filters.any(axis=1).all()
     plan = MelPlan(torch.float32, CPU, n_fft=128, n_mels=64)
-    level = plan.frames(noise(ROWS, 128))
-    assert level.shape == (ROWS, 64)
+    level = plan.frames(noise(16, 128))
+    assert level.shape == (16, 64)
     assert ((level == -10.0).all(0).numpy() == ~filters.any(axis=1)).all()
 
 
-def test_few_zeros_are_multiplied():
-    filters = mel_filters(sr=16000, n_fft=512, n_mels=64)
-    work = sum(
-        (bands.stop - bands.start) * (bins.stop - bins.start)
-        for bands, bins in _split_bands(filters)
-    )
-    assert work < filters.size / 3
-
-
-def in_a_block(plan, frames):
-    out = torch.empty(len(frames), plan.n_values, dtype=plan.dtype)
-    plan.block(frames.clone())(out)
-    return out.clamp(min=float(np.log10(plan.amin)))
+def computed(plan, *clips):
+    """What `rows` gives for clips, one array each."""
+    layout = Layout([plan.framing.n_frames(len(clip)) for clip in clips])
+    out = np.full((layout.n_rows, plan.n_coefficients), np.nan, str(plan.dtype)[6:])
+    ends = np.cumsum([len(clip) for clip in clips])
+    samples = np.concatenate(clips).astype(out.dtype)
+    energies = plan.rows(samples, ends, layout.stops, out)
+    expected = [np.sum(clip.astype(np.float64) ** 2) for clip in clips]
+    np.testing.assert_allclose(energies, expected, rtol=1e-4)
+    return layout.split(out)
 
 
 @pytest.mark.parametrize("options", FILTERS)
 @pytest.mark.parametrize("power", [1.0, 2.0, 1.5])
-@pytest.mark.parametrize("run", [MelPlan.frames, in_a_block])
-def test_frames_equal_numpy(options, power, run):
-    plan = MelPlan(torch.float64, CPU, power=power, **options)
-    frames = np.random.default_rng(0).normal(size=(ROWS, options["n_fft"]))
-    spectrum = np.abs(np.fft.rfft(frames)) ** power
-    expected = spectrum @ mel_filters(**options).T.astype(np.float64)
-    actual = run(plan, torch.from_numpy(frames))
-    np.testing.assert_allclose(actual, np.log10(expected), rtol=0, atol=1e-10)
+def test_bands_equal_numpy(options, power):
+    plan = MelPlan(torch.float64, CPU, power=power, hop_length=3, center=False, **options)
+    clip = np.random.default_rng(0).normal(size=options["n_fft"] + 60)
+    frames = np.lib.stride_tricks.sliding_window_view(clip, options["n_fft"])[::3]
+    spectrum = np.abs(np.fft.rfft(frames * plan.window.numpy())) ** power
+    levels = 10 * np.log10(spectrum @ mel_filters(**options).T.astype(np.float64))
+    expected = np.maximum(levels, levels.max() - 80.0)
+    np.testing.assert_allclose(computed(plan, clip)[0], expected, rtol=0, atol=1e-9)
+    windowed = torch.from_numpy(frames * plan.window.numpy())
+    np.testing.assert_allclose(10 * plan.frames(windowed), levels, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"ref": "max"},
+        {"ref": 7.0, "top_db": 20.0},
+        {"top_db": None},
+        {"decibels": False},
+        {"basis": np.eye(64)[:, 3:9]},
+    ],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_compiled_bands_equal_those_of_torch(options, dtype, monkeypatch):
+    clips = [0.1 * noise(n).double().numpy() for n in (9000, 100, 2000)]
+    clips[0][4000:6000] = 0.0
+    compiled = computed(MelPlan(dtype, CPU, **options), *clips)
+    monkeypatch.setattr(_mel_plan, "LONGEST", 0)
+    plan = MelPlan(dtype, CPU, **options)
+    assert not plan._is_compiled
+    tolerance = 1e-4 if dtype == torch.float32 else 1e-9
+    for actual, expected in zip(compiled, computed(plan, *clips), strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=tolerance)
 
 
 @pytest.mark.parametrize("options", FILTERS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_frame_is_bit_equal_among_any_others(options, dtype):
-    plan = MelPlan(dtype, CPU, **options)
-    frames = noise(40 * ROWS, options["n_fft"]).to(plan.window.dtype)
-    together = in_a_block(plan, frames)
-    for first, count in ((0, ROWS), (5, ROWS), (33, 3 * ROWS), (100, 20 * ROWS), (7, ROWS + 1)):
-        alone = in_a_block(plan, frames[first : first + count])
-        assert torch.equal(alone, together[first : first + count])
+def test_clip_is_bit_equal_among_any_others(options, dtype):
+    plan = MelPlan(dtype, CPU, hop_length=7, **options)
+    clips = [noise(n).double().numpy() for n in (1, 900, 333, 90, 112)]
+    for clip, together in zip(clips, computed(plan, *clips), strict=True):
+        np.testing.assert_array_equal(computed(plan, clip)[0], together)
+
+
+@pytest.mark.parametrize(
+    ("settings", "compiled"),
+    [
+        ({}, True),
+        ({"n_fft": 400, "n_mels": 40}, True),
+        ({"n_fft": 441, "n_mels": 40}, False),
+        ({"n_fft": 506, "n_mels": 40}, False),
+        ({"power": 1.0}, False),
+        ({"hop_length": 513}, False),
+        ({"amin": 1e-39}, False),
+    ],
+)
+def test_usual_settings_are_compiled(settings, compiled):
+    assert MelPlan(torch.float32, CPU, **settings)._is_compiled == compiled
 
 
 @pytest.mark.parametrize("kind", ["hann", ("kaiser", 4.0), np.hamming])

@@ -205,6 +205,28 @@ def test_axes_given_are_drawn_on_and_no_figure_is_made():
     assert not plt.get_fignums()
 
 
+@pytest.mark.parametrize("ax", [3, "left", np.array([None, None]), mpl.figure.Figure()])
+def test_what_is_not_axes_is_refused_before_any_work(ax):
+    display = SpectrogramDisplay(
+        spectrogram=np.eye(2), time_edges=np.arange(3), band_edges=np.arange(3)
+    )
+    message = "ax=.* is not matplotlib Axes; give one, such as plt.gca()"
+    with pytest.raises(TypeError, match=message):
+        from_transformer(MelSpectrogram(), "no_such.wav", ax=ax)
+    with pytest.raises(TypeError, match=message):
+        from_array(np.eye(2), ax=ax)
+    with pytest.raises(TypeError, match=message):
+        display.plot(ax)
+
+
+def test_shading_that_is_not_for_cells_is_refused_and_no_figure_is_left():
+    for shading in ("gouraud", "nearest"):
+        with pytest.raises(ValueError, match=f"shading='{shading}' needs the middles of cells"):
+            from_array(np.eye(4), shading=shading)
+    assert not plt.get_fignums()
+    assert from_array(np.eye(4), shading="auto").im_ is not None
+
+
 def test_options_reach_the_picture_and_the_colour_bar_may_be_left_out():
     display = from_array(np.eye(4), cmap="viridis", colorbar=False, vmin=-3, vmax=5, alpha=0.5)
     assert display.im_.get_cmap().name == "viridis"
