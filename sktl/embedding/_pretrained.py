@@ -118,8 +118,8 @@ class PretrainedEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         open_store(self.memory, "")
         with torch_seed(integer_seed(self.random_state), device):
             body = make_backbone(self.backbone, weights=self.weights, row_shape=row_shape(X))
-        checks = {"n_jobs": self.n_jobs, "on_error": self.on_error}
-        check_rows(self, X, body.input_spec, reset=True, **checks)
+        spec, n_jobs, on_error = body.input_spec, self.n_jobs, self.on_error
+        check_rows(self, X, spec, reset=True, n_jobs=n_jobs, on_error=on_error)
         self.backbone_ = body.requires_grad_(False).eval()
         self._n_features_out = body.embedding_size
         return self
