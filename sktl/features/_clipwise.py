@@ -12,13 +12,13 @@ from ..audio import Clips
 from ._layout import Layout
 from ._plan import FramePlan
 from ._pooling import Pooling, pool_segments
-from ._run import ClipError, run_clips
+from ._run import ClipError, fill_clips, run_clips
 from ._workers import for_each
 
 __all__ = ["ClipwiseFeatures"]
 
 CLIPS_PER_GROUP = 512
-SAMPLES_PER_GROUP = 2**21
+SAMPLES_PER_GROUP = 2**19
 SAMPLES_PER_GROUP_CUDA = 2**24
 
 
@@ -56,7 +56,7 @@ class ClipwiseFeatures:
         rows = self._allocate(clips)
         cuda = self.device.type == "cuda"
         n_threads = 1 if cuda else n_threads
-        samples = (SAMPLES_PER_GROUP_CUDA if cuda else SAMPLES_PER_GROUP) // n_threads
+        samples = SAMPLES_PER_GROUP_CUDA if cuda else SAMPLES_PER_GROUP
 
         def groups() -> Iterator[tuple[int, Any]]:
             first = 0
@@ -93,54 +93,70 @@ class ClipwiseFeatures:
     def _fill(self, rows: Any, first: int, group: Any) -> None:
         """Compute the readable clips of a group and write them to their rows."""
         index = [i for i, clip in enumerate(group, first) if clip is not None]
-        if len(index) < len(group) and not isinstance(rows, list):
-            rows[first : first + len(group)] = np.nan
+        known_shape, complete = not isinstance(rows, list), len(index) == len(group)
+        target = rows[first : first + len(group)]
+        if known_shape and not complete:
+            target[:] = np.nan
         if not index:
             return
         if isinstance(group, list):
             clips = [clip[: self.n_samples] for clip in group if clip is not None]
         else:
             clips = group[:, : self.n_samples]
-        lengths = [len(clip) for clip in clips]
+        try:
+            if known_shape and complete:
+                self._write(clips, target)
+                return
+            results = self._results(clips)
+        except ClipError as error:
+            raise ClipError(index[error.index], str(error)) from None
+        for i, result in zip(index, results, strict=True):
+            rows[i] = result
+
+    def _write(self, clips: Any, target: Any) -> None:
+        """Fill the rows of clips."""
+        if self._is_direct:
+            fill_clips(clips, np.asarray(target), self.plan)
+            return
+        layout = self._layout(clips)
+        values = self._compute(clips, layout)
+        target[:] = values if self.pooling is not None else layout.stacked(values)
+
+    def _results(self, clips: Any) -> Any:
+        """Of each clip a pooled row, or its frames (n_frames, n_coefficients)."""
+        layout = self._layout(clips)
+        if self._is_direct:
+            frames = [self._empty(count, self.n_coefficients) for count in layout.counts]
+            fill_clips(clips, list(map(np.asarray, frames)), self.plan)
+            return frames
+        values = self._compute(clips, layout)
+        if self.pooling is not None:
+            return values
+        # Copies, so that one clip does not keep the memory of its group.
+        copy = torch.clone if self.output == "torch" else np.copy
+        return map(copy, layout.split(values))
+
+    @property
+    def _is_direct(self) -> bool:
+        """Whether what the plan computes of a clip is its result."""
+        return self.after is None and self.pooling is None and self.device.type == "cpu"
+
+    def _layout(self, clips: Any) -> Layout:
         if self.n_samples is not None and self.pooling is None:
             lengths = [self.n_samples] * len(clips)
-        layout = Layout([self.plan.framing.n_frames(length) for length in lengths])
-        direct = self._is_direct(rows) and len(index) == len(group)
-        if direct:
-            values = torch.as_tensor(rows[first : first + len(group)]).flatten(0, 1)
         else:
-            shape = (layout.n_rows, self.plan.n_coefficients)
-            values = torch.empty(shape, dtype=self.plan.dtype, device=self.device)
+            lengths = [len(clip) for clip in clips]
+        return Layout([self.plan.framing.n_frames(length) for length in lengths])
+
+    def _compute(self, clips: Any, layout: Layout) -> Any:
+        """Pooled rows of clips, or the frames of one clip after another."""
         with torch.no_grad():
-            try:
-                run_clips(clips, layout, self.plan, values)
-            except ClipError as error:
-                raise ClipError(index[error.index], str(error)) from None
-            if direct:
-                return
-            results = self._results(values, layout)
-        if not isinstance(rows, list):
-            for i, result in zip(index, results, strict=True):
-                rows[i] = result
-            return
-        for i, result in zip(index, results, strict=True):
-            rows[i] = result.copy() if self.output == "numpy" else result.clone()
-
-    def _is_direct(self, rows: Any) -> bool:
-        """Whether what the plan computes of equal clips can be written where it is wanted."""
-        plain = self.after is None and self.pooling is None and not isinstance(rows, list)
-        return plain and (self.output == "torch" or self.device.type == "cpu")
-
-    def _results(self, values: Tensor, layout: Layout) -> Any:
-        """Of each clip a pooled row, or its frames (n_frames, n_coefficients)."""
-        if self.after is not None:
-            values = self.after(values, layout)
-        if self.pooling is None:
-            return layout.split(self._convert(values))
-        pooled = pool_segments(values, layout.starts, layout.stops, self.pooling, self.n_columns)
-        return self._convert(pooled)
-
-    def _convert(self, values: Tensor) -> Any:
+            values = run_clips(clips, layout, self.plan)
+            if self.after is not None:
+                values = self.after(values, layout)
+            if self.pooling is not None:
+                bounds = layout.starts, layout.stops
+                values = pool_segments(values, *bounds, self.pooling, self.n_columns)
         return values if self.output == "torch" else values.cpu().numpy()
 
     def _finish(self, rows: Any) -> Any:

@@ -1,12 +1,12 @@
 """Compiled loops for what torch and BLAS do slowly on a CPU."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
-__all__ = ["compiled", "energy", "energy_kernel", "frame_loader"]
+__all__ = ["addresses", "compiled", "energy", "energy_kernel", "frame_loader", "samples_type"]
 
 
 def load_frames(
@@ -35,6 +35,11 @@ def energy(clip: np.ndarray) -> float:
     return total
 
 
+def address(array: np.ndarray) -> int:
+    """Where an array begins in memory."""
+    return array.ctypes.data
+
+
 @cache
 def compiled(
     function: Callable[..., Any], signature: str, reassociate: bool = False, nogil: bool = True
@@ -60,16 +65,23 @@ def compiled(
         return compile_()(function)
 
 
+def addresses(arrays: Iterable[np.ndarray], signature: str) -> np.ndarray:
+    """Where arrays begin in memory; TypeError if one is not of the type in the signature."""
+    # Five times faster than asking the arrays.
+    return np.fromiter(map(compiled(address, f"int64({signature})", nogil=False), arrays), np.int64)
+
+
 def frame_loader(clip_dtype: str, dtype: str, nogil: bool = True) -> Callable[..., None]:
     """`load_frames` for clips of one dtype and frames of another."""
-    signature = f"void({_samples(clip_dtype)}, {dtype}[::1], int64, int64, {dtype}[:, ::1])"
+    signature = f"void({samples_type(clip_dtype)}, {dtype}[::1], int64, int64, {dtype}[:, ::1])"
     return compiled(load_frames, signature, nogil=nogil)
 
 
 def energy_kernel(clip_dtype: str) -> Callable[[np.ndarray], float]:
     """`energy` of clips of one dtype."""
-    return compiled(energy, f"float64({_samples(clip_dtype)})", reassociate=True, nogil=False)
+    return compiled(energy, f"float64({samples_type(clip_dtype)})", reassociate=True, nogil=False)
 
 
-def _samples(dtype: str) -> str:
+def samples_type(dtype: str) -> str:
+    """In a signature, the samples of a clip; they are never written to."""
     return f'Array({dtype}, 1, "C", readonly=True)'

@@ -21,6 +21,7 @@ __all__ = [
     "load",
     "maximum",
     "pack",
+    "pointer",
     "real",
     "repeat",
     "split",
@@ -146,6 +147,16 @@ def _integers(context: Any, builder: Any, sig: Any, args: Any) -> list[Any]:
         context.cast(builder, value, kind, types.intp) if isinstance(kind, types.Integer) else value
         for kind, value in zip(sig.args, args, strict=True)
     ]
+
+
+@intrinsic
+def pointer(typing: Any, address: Any, like: Any) -> Any:
+    """Pointer to numbers of an array's dtype, for `numba.carray`."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], context.get_value_type(sig.return_type))
+
+    return types.CPointer(like.dtype)(address, like), emit
 
 
 @intrinsic

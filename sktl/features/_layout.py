@@ -40,9 +40,9 @@ class Layout:
         """Frames of each clip, views of (n_rows, n_values)."""
         return [values[a:b] for a, b in zip(self._starts, self._stops, strict=True)]
 
-    def stacked(self, values: Tensor) -> Tensor:
+    def stacked(self, values: Any) -> Any:
         """View (n_rows, n_values) of equal clips as (n_clips, n_frames, n_values)."""
-        return values[: self.n_rows].unflatten(0, (len(self.counts), self.counts[0]))
+        return values[: self.n_rows].reshape(len(self.counts), self.counts[0], -1)
 
     def maximum(self, values: Tensor) -> Tensor:
         """Largest of each clip's values, (n_clips,)."""

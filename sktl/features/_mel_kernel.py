@@ -4,11 +4,22 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import carray, njit
 
 from ._fft import power_spectra
 from ._kernels import compiled, energy
-from ._lanes import BYTES, finite_or, load, maximum, repeat, split, store, transpose_tile, width
+from ._lanes import (
+    BYTES,
+    finite_or,
+    load,
+    maximum,
+    pointer,
+    repeat,
+    split,
+    store,
+    transpose_tile,
+    width,
+)
 from ._mel_tables import UNROLL
 
 __all__ = ["mel_kernel"]
@@ -32,15 +43,17 @@ def mel_kernel(dtype: str, window_dtype: str) -> Callable[..., None]:
     levels = "boolean, float64, float64, float64, float64"
     return compiled(
         mel_rows,
-        f'void(Array({dtype}, 1, "C", readonly=True), int64[::1], int64[::1], int64, int64, '
-        f"{tables}, {bands}, {levels}, {window_dtype}[:, ::1], {dtype}[:, ::1], float64[::1])",
+        f"void(int64[::1], int64[::1], int64[::1], int64[::1], {dtype}[::1], int64, int64, "
+        f"{tables}, {bands}, {levels}, {window_dtype}[:, ::1], float64[::1])",
     )
 
 
 def mel_rows(
-    samples: np.ndarray,
-    ends: np.ndarray,
-    stops: np.ndarray,
+    clips: np.ndarray,
+    lengths: np.ndarray,
+    outs: np.ndarray,
+    counts: np.ndarray,
+    like: np.ndarray,
     margin: int,
     hop: int,
     window: np.ndarray,
@@ -57,18 +70,19 @@ def mel_rows(
     reference: float,
     factor: float,
     basis: np.ndarray,
-    out: np.ndarray,
     energies: np.ndarray,
 ) -> None:
-    """Mel bands of clips that stand one after another: fills `out` and `energies`.
+    """Mel bands of many clips: fills their arrays and `energies`.
 
     Parameters
     ----------
-    samples : array of shape (n_samples,)
-    ends : array of int of shape (n_clips,)
-        Where in `samples` the clips end.
-    stops : array of int of shape (n_clips,)
-        Where in `out` their frames end.
+    clips, lengths : array of int of shape (n_clips,)
+        Addresses of clips, and how many samples they have.
+    outs, counts : array of int of shape (n_clips,)
+        Addresses of arrays (n_frames, n_mels) or, with a basis, (n_frames, n_coefficients);
+        and their numbers of frames.
+    like : array of shape (n_columns,)
+        Of the dtype of the clips and these arrays, and as long as their rows.
     margin : int
         Zeros before the first sample of a clip.
     hop : int
@@ -85,7 +99,6 @@ def mel_rows(
         By which they are multiplied then.
     basis : array of shape (n, n_mels) or (0, 0)
         `padded_basis`, by which they are transformed at last.
-    out : array of shape (n_frames, n_mels) or, with a basis, (n_frames, n_coefficients)
     energies : array of shape (n_clips,)
         Gets the sum of squares of each clip.
     """
@@ -97,16 +110,12 @@ def mel_rows(
     work = aligned(n_fft * lanes, window)
     tile = aligned(round_up(n_mels, lanes) * lanes, window)
     product = aligned(round_up(len(basis), lanes) * lanes, window)
-    turned = aligned(round_up(out.shape[1], lanes) * lanes, window)
-    most = stops[0]
-    for index in range(1, len(stops)):
-        most = max(most, stops[index] - stops[index - 1])
-    bands = aligned(round_up(most, lanes) * n_mels, window)
+    turned = aligned(round_up(len(like), lanes) * lanes, window)
+    bands = aligned(round_up(counts.max(), lanes) * n_mels, window)
     places = np.empty(n_fft, np.int64)  # of a frame's samples in the columns
-    begin = row = 0
-    for index in range(len(ends)):
-        clip, frames = samples[begin : ends[index]], out[row : stops[index]]
-        begin, row = ends[index], stops[index]
+    for index in range(len(clips)):
+        clip = carray(pointer(clips[index], like), lengths[index])
+        frames = carray(pointer(outs[index], like), (counts[index], len(like)))
         energies[index] = sum_of_squares(clip)
         stride = round_up(min(CHUNK, round_up(len(frames), lanes)) + overlap, lanes)
         for i in range(n_fft):

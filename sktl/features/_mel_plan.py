@@ -12,9 +12,10 @@ from torch import Tensor
 
 from ._filters import mel_filters
 from ._frames import Framing
+from ._kernels import addresses, samples_type
 from ._layout import Layout
 from ._mel_tables import Bands, band_weights, has_tables, mel_tables, padded_basis
-from ._plan import FramePlan
+from ._plan import FramePlan, Rows
 
 __all__ = ["MelPlan", "window_values"]
 
@@ -111,13 +112,17 @@ class MelPlan(FramePlan):
         """Logarithm of `ref`, NaN for that of each clip's maximum."""
         return np.nan if self.ref == "max" else float(np.log10(max(self.amin, self.ref)))
 
-    def rows(
-        self, samples: np.ndarray, ends: np.ndarray, stops: np.ndarray, out: np.ndarray
-    ) -> np.ndarray:
+    def rows(self, clips: Rows, outs: Rows) -> np.ndarray:
         if not self._is_compiled:
-            return super().rows(samples, ends, stops, out)
-        energies = np.empty(len(ends))
-        self._kernel(samples, ends, stops, *self._settings, out, energies)
+            return super().rows(clips, outs)
+        like, energies = np.empty(self.n_coefficients, outs[0].dtype), np.empty(len(clips))
+        self._kernel(
+            addresses(clips, samples_type(like.dtype.name)),
+            np.array([len(clip) for clip in clips]),
+            addresses(outs, f"{like.dtype}[:, ::1]"),
+            np.array([len(out) for out in outs]),
+            *(like, *self._settings, energies),
+        )
         return energies
 
     @property

@@ -1,5 +1,7 @@
 """What a feature computes of frames and of clips."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -8,7 +10,9 @@ from ._frames import Framing
 from ._kernels import energy_kernel, frame_loader
 from ._layout import Layout
 
-__all__ = ["FramePlan", "round_up"]
+__all__ = ["FramePlan", "Rows", "round_up"]
+
+Rows = Sequence[np.ndarray] | np.ndarray
 
 # Frames and spectra of one block stay in the L2 cache of a core.
 BYTES_PER_BLOCK = 5 * 2**18
@@ -59,35 +63,31 @@ class FramePlan:
         """(n_rows, n_values) of many clips → (n_rows, n_coefficients)."""
         return values
 
-    def rows(
-        self, samples: np.ndarray, ends: np.ndarray, stops: np.ndarray, out: np.ndarray
-    ) -> np.ndarray:
-        """Both steps on the CPU, for clips that stand one after another: fills `out`.
+    def rows(self, clips: Rows, outs: Rows) -> np.ndarray:
+        """Both steps on the CPU: fills `outs`.
 
         Parameters
         ----------
-        samples : ndarray of shape (n_samples,)
-        ends : ndarray of int of shape (n_clips,)
-            Where in `samples` the clips end.
-        stops : ndarray of int of shape (n_clips,)
-            Where in `out` their frames end.
-        out : ndarray of shape (n_frames, n_coefficients)
+        clips : sequence of ndarray of shape (n_samples_i,), or ndarray
+            C-contiguous each.
+        outs : sequence of ndarray of shape (n_frames_i, n_coefficients), or ndarray
+            C-contiguous each.
 
         Returns
         -------
         ndarray of shape (n_clips,)
             Sum of squares of each clip.
         """
-        layout = Layout(np.diff(stops, prepend=0).tolist())
-        values = torch.zeros(round_up(len(out)), self.n_values, dtype=self.dtype)
+        layout = Layout([len(out) for out in outs])
+        values = torch.zeros(round_up(layout.n_rows), self.n_values, dtype=self.dtype)
         size = min(self.frames_per_block(), round_up(max(layout.counts)))
         windowed = torch.empty(size, len(self.window), dtype=self.window.dtype)
-        clips = np.split(samples, ends[:-1])
         for clip, rows in zip(clips, layout.split(values), strict=True):
             self._fill(clip, windowed, rows)
-        out[:] = self.clips(values, layout)[: len(out)].numpy()
-        energy = energy_kernel(samples.dtype.name)
-        return np.array([energy(clip) for clip in clips])
+        coefficients = layout.split(self.clips(values, layout).numpy())
+        for out, rows in zip(outs, coefficients, strict=True):
+            out[:] = rows
+        return np.array([energy_kernel(clip.dtype.name)(clip) for clip in clips])
 
     def _fill(self, clip: np.ndarray, windowed: Tensor, rows: Tensor) -> None:
         """Values of the frames of a clip, block by block in the memory of `windowed`."""

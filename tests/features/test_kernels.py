@@ -7,7 +7,13 @@ import pytest
 import torch
 
 from sktl.features._frames import Framing
-from sktl.features._kernels import compiled, energy_kernel, frame_loader
+from sktl.features._kernels import (
+    addresses,
+    compiled,
+    energy_kernel,
+    frame_loader,
+    samples_type,
+)
 
 DTYPES = [("float32", "float32"), ("float32", "float64"), ("float64", "float64")]
 
@@ -43,6 +49,16 @@ def test_energy_is_the_sum_of_squares_and_finite_like_the_samples(dtype, n_sampl
         broken = clip.copy()
         broken[index] = value
         assert not np.isfinite(energy(broken))
+
+
+def test_addresses_are_those_of_numpy_and_types_are_checked():
+    arrays = [np.zeros(n, dtype="float32") for n in (3, 1, 1000)]
+    arrays[0].flags.writeable = False
+    expected = [array.ctypes.data for array in arrays]
+    assert addresses(arrays, samples_type("float32")).tolist() == expected
+    for wrong in (np.zeros(3), np.zeros(6, dtype="float32")[::2], np.zeros((2, 2), "float32")):
+        with pytest.raises(TypeError, match="No matching definition"):
+            addresses([wrong], samples_type("float32"))
 
 
 def test_kernels_work_where_no_cache_can_be_written(monkeypatch):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numba import njit
 
+from sktl.features._kernels import addresses, samples_type
 from sktl.features._lanes import load, store, width
 from sktl.features._mel_kernel import log10, mel_kernel
 from sktl.features._mel_tables import band_weights, mel_tables, padded_basis
@@ -26,21 +27,20 @@ def filters_of(n_fft, n_mels, seed=0):
     return weights
 
 
-def run(clips, counts, margin, hop, window, filters, levels=LINEAR, basis=None, dtype=None):
-    dtype = dtype or clips[0].dtype.name
+def run(clips, counts, margin, hop, window, filters, levels=LINEAR, basis=None):
     n_columns = len(filters) if basis is None else basis.shape[1]
-    out = np.full((sum(counts), n_columns), np.nan, dtype=dtype)
+    dtype = clips[0].dtype.name
+    outs = [np.full((count, n_columns), np.nan, dtype=dtype) for count in counts]
     energies = np.empty(len(clips))
-    samples = np.concatenate(clips).astype(dtype)
-    samples.flags.writeable = False
     mel_kernel(dtype, window.dtype.name)(
-        *(samples, np.cumsum([len(clip) for clip in clips]), np.cumsum(counts), margin, hop),
+        *(addresses(clips, samples_type(dtype)), np.array([len(clip) for clip in clips])),
+        *(addresses(outs, f"{dtype}[:, ::1]"), np.array(counts), outs[0][0], margin, hop),
         *mel_tables(window, band_weights(filters)),
-        *(*levels, padded_basis(basis, window.dtype), out, energies),
+        *(*levels, padded_basis(basis, window.dtype), energies),
     )
     expected = [np.sum(clip.astype(float) ** 2) for clip in clips]
     np.testing.assert_allclose(energies, expected, rtol=1e-5)
-    return np.split(out, np.cumsum(counts)[:-1])
+    return outs
 
 
 def bands(clip, count, margin, hop, window, filters):

@@ -35,6 +35,22 @@ def test_workers_compute_with_one_torch_thread_and_others_keep_theirs(n_threads,
     assert seen[-1] == 2
 
 
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("flushed_before", [False, True])
+def test_denormals_are_zero_for_workers_and_stay_as_they_were_for_others(n_threads, flushed_before):
+    def is_zero(_=None):
+        return bool(torch.tensor([1e-40]) * 1.0 == 0.0)
+
+    torch.set_flush_denormal(flushed_before)
+    try:
+        seen = []
+        for_each(lambda _: seen.append(is_zero()), range(4), n_threads)
+        assert seen == [True] * 4
+        assert is_zero() == flushed_before
+    finally:
+        torch.set_flush_denormal(False)
+
+
 def test_items_are_taken_only_when_a_worker_is_free():
     done, taken = [], []
 
