@@ -75,8 +75,14 @@ def _steps(
 
     transformer = transformer_of(case, device="cpu", n_jobs=n_threads)
     pool = ThreadPoolExecutor(n_threads)
+
+    def decode(share: list[Path]) -> list[np.ndarray]:
+        return [load_audio(path, case.sr) for path in share]
+
+    # Not file by file, since waking a thread takes longer than reading a short file.
+    shares = [paths[i::n_threads] for i in range(n_threads)]
     return {
-        "decode": lambda: list(pool.map(lambda path: load_audio(path, case.sr), paths)),
+        "decode": lambda: list(pool.map(decode, shares)),
         "compute": lambda: transformer.transform(clips),
         "both": lambda: transformer.transform(paths),
     }

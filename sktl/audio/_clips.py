@@ -136,7 +136,7 @@ class Clips:
         """Iterate over the clips in order, a few at a time.
 
         Files are decoded in threads of their own, ahead of use until the waveforms that wait
-        have `max_samples` samples. One file more per thread is being decoded meanwhile.
+        have twice `max_samples` samples. One file more per thread is being decoded meanwhile.
 
         Parameters
         ----------
@@ -169,7 +169,7 @@ class Clips:
             return
         chunk: list[Any] = []
         n_samples = 0
-        clips = self._decoded(max_samples) if self.from_files else map(self._convert, self.rows)
+        clips = self._decoded(2 * max_samples) if self.from_files else map(self._convert, self.rows)
         for clip in clips:
             n_new = 0 if clip is None else len(clip)
             if chunk and n_samples + n_new > max_samples:
