@@ -111,7 +111,10 @@ def mel_rows(
     tile = aligned(round_up(n_mels, lanes) * lanes, window)
     product = aligned(round_up(len(basis), lanes) * lanes, window)
     turned = aligned(round_up(len(like), lanes) * lanes, window)
-    bands = aligned(round_up(counts.max(), lanes) * n_mels, window)
+    most = 0
+    for count in counts:
+        most = max(most, count)
+    bands = aligned(round_up(most, lanes) * n_mels, window)
     places = np.empty(n_fft, np.int64)  # of a frame's samples in the columns
     for index in range(len(clips)):
         clip = carray(pointer(clips[index], like), lengths[index])
@@ -199,11 +202,13 @@ def largest(bands: np.ndarray, n_mels: int, n_frames: int) -> float:
         peaks = maximum(peaks, load(bands, at))
     buffer = np.empty(lanes, bands.dtype)
     store(buffer, 0, peaks)
-    for band in range(n_mels if n_frames % lanes else 0):
-        at = size + band * lanes
+    peak = -np.inf
+    for i in range(lanes):
+        peak = max(peak, buffer[i])
+    for band in range(n_mels):
         for i in range(n_frames % lanes):
-            buffer[i] = max(buffer[i], bands[at + i])
-    return buffer.max()
+            peak = max(peak, bands[size + band * lanes + i])
+    return peak
 
 
 @inlined
