@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from ._lanes import imag, load, pack, real, store, width
+from ._lanes import imag, load, pack, real, square_root, store, width
 
 __all__ = ["power_spectra"]
 
@@ -200,8 +200,8 @@ def transform_part(work: np.ndarray, radices: np.ndarray, twiddles: np.ndarray) 
 
 
 @inlined
-def split_power(work: np.ndarray, slots: np.ndarray, turns: np.ndarray) -> None:
-    """Squares of the real FFT's bins, bin k in row ``2 * slots[k]`` and the last in row 1."""
+def split_power(work: np.ndarray, slots: np.ndarray, turns: np.ndarray, magnitude: bool) -> None:
+    """Power of the real FFT's bins, bin k in row ``2 * slots[k]`` and the last in row 1."""
     half, lanes = len(slots), width(work)
     for k in range(half // 2 + 1):
         low, high = slots[k], slots[(half - k) % half]
@@ -209,9 +209,14 @@ def split_power(work: np.ndarray, slots: np.ndarray, turns: np.ndarray) -> None:
         even = pack(real(a) + real(b), imag(a) - imag(b))
         odd = pack(real(a) - real(b), imag(a) + imag(b)) * turns[k]
         x, y = even + odd, even - odd
-        store(work, 2 * low * lanes, real(x) * real(x) + imag(x) * imag(x))
-        at = (2 * high + (k == 0)) * lanes
-        store(work, at, real(y) * real(y) + imag(y) * imag(y))
+        store(work, 2 * low * lanes, power_of(x, magnitude))
+        store(work, (2 * high + (k == 0)) * lanes, power_of(y, magnitude))
+
+
+@inlined
+def power_of(z: Any, magnitude: bool) -> Any:
+    power = real(z) * real(z) + imag(z) * imag(z)
+    return square_root(power) if magnitude else power
 
 
 @inlined
@@ -225,8 +230,9 @@ def power_spectra(
     twiddles: np.ndarray,
     slots: np.ndarray,
     turns: np.ndarray,
+    magnitude: bool,
 ) -> None:
-    """Squared magnitudes of the FFT of as many frames as lanes, times 4: fills `work`.
+    """Power spectra of as many frames as lanes: fills `work`.
 
     Parameters
     ----------
@@ -234,12 +240,15 @@ def power_spectra(
         Samples of many frames; number i of frame t is ``columns[places[i] + t]``.
     places : array of int of shape (n_fft,)
     window : array of shape (n_fft,)
+        Half of it.
     shift : int
         The first frame.
     work : array of shape (n_fft * lanes,)
         Bin k in row ``2 * slots[k]`` of as many numbers as lanes, the last bin in row 1.
     radices, twiddles, slots, turns : array
         `FFTTables`.
+    magnitude : bool
+        Whether to give magnitudes, the square roots of power.
     """
     transform(columns, places, window, shift, work, radices, twiddles)
-    split_power(work, slots, turns)
+    split_power(work, slots, turns, magnitude)

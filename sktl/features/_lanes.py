@@ -25,6 +25,7 @@ __all__ = [
     "real",
     "repeat",
     "split",
+    "square_root",
     "store",
     "transpose_tile",
     "width",
@@ -237,6 +238,19 @@ def maximum(typing: Any, lanes: Any, other: Any) -> Any:
         return builder.select(builder.fcmp_ordered(">", other, one), other, one)
 
     return lanes(lanes, other), emit
+
+
+@intrinsic
+def square_root(typing: Any, lanes: Any) -> Any:
+    """Square root of real lanes."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        vector = _vector(lanes)
+        name = f"llvm.sqrt.v{vector.count}f{lanes.dtype.bitwidth}"
+        kind = ir.FunctionType(vector, [vector])
+        return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
+
+    return lanes(lanes), emit
 
 
 @intrinsic

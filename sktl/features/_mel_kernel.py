@@ -40,7 +40,7 @@ def mel_kernel(dtype: str, window_dtype: str) -> Callable[..., None]:
     window, complex_ = f"{window_dtype}[::1]", np.result_type(window_dtype, np.complex64)
     tables = f"{window}, int64[::1], {complex_}[::1], int64[::1], {complex_}[::1]"
     bands = f"int64[::1], int64[::1], {window}"
-    levels = "boolean, float64, float64, float64, float64"
+    levels = "boolean, boolean, float64, float64, float64, float64"
     return compiled(
         mel_rows,
         f"void(int64[::1], int64[::1], int64[::1], int64[::1], {dtype}[::1], int64, int64, "
@@ -64,6 +64,7 @@ def mel_rows(
     first: np.ndarray,
     rows: np.ndarray,
     weights: np.ndarray,
+    magnitude: bool,
     logarithm: bool,
     lowest: float,
     depth: float,
@@ -89,6 +90,8 @@ def mel_rows(
         Not more than the length of the window.
     window, radices, twiddles, slots, turns, first, rows, weights : array
         `mel_tables`.
+    magnitude : bool
+        Whether bands hold magnitudes, not power.
     logarithm : bool
         Whether to take decimal logarithms of the bands.
     lowest, depth : float
@@ -127,7 +130,10 @@ def mel_rows(
             if t % CHUNK == 0:
                 copy_padded(clip, t * hop - margin, padded[: (stride - 1) * hop + n_rows])
                 transpose(padded, hop, columns[: n_rows * stride], stride)
-            power_spectra(columns, places, window, t % CHUNK, work, radices, twiddles, slots, turns)
+            power_spectra(
+                *(columns, places, window, t % CHUNK, work),
+                *(radices, twiddles, slots, turns, magnitude),
+            )
             gather_bands(work, first, rows, weights, logarithm, bands[t * n_mels :])
         loudest = largest(bands, n_mels, len(frames))
         floor = max(loudest - depth, lowest)

@@ -21,8 +21,8 @@ __all__ = ["MelPlan", "window_values"]
 
 # Rounding of a float32 FFT shows in bins further below the loudest one than this.
 FLOAT32_RANGE_DB = 85.0
-# Spectra of more bins leave the L2 cache where 16 frames are transformed side by side.
-LONGEST = 8192
+# Longer frames, side by side, would need much memory.
+LONGEST = 2**15
 TINY = float(np.finfo(np.float32).tiny)
 
 
@@ -129,8 +129,8 @@ class MelPlan(FramePlan):
     def _is_compiled(self) -> bool:
         """Whether `mel_rows` knows how to compute this."""
         n_fft = self.framing.frame_length
-        usual = self.power == 2.0 and self.framing.hop_length <= n_fft <= LONGEST
-        return usual and self.amin >= TINY and has_tables(n_fft)
+        usual = self.power in (1.0, 2.0) and self.framing.hop_length <= n_fft <= LONGEST
+        return usual and self.amin ** (2.0 / self.power) >= TINY and has_tables(n_fft)
 
     @cached_property
     def _kernel(self) -> Callable[..., None]:
@@ -149,6 +149,7 @@ class MelPlan(FramePlan):
             self.framing.margin,
             self.framing.hop_length,
             *mel_tables(window, self._bands),
+            self.power == 1.0,
             self.decibels,
             *levels,
             padded_basis(self._basis, window.dtype),

@@ -12,19 +12,19 @@ from sktl.features._mel_tables import fft_tables
 SIZES = (2, 4, 6, 10, 16, 30, 64, 128, 400, 480, 512, 600, 1000, 1024, 2048, 4096)
 
 spectra = njit(
-    lambda columns, places, window, work, radices, twiddles, slots, turns: power_spectra(
-        columns, places, window, 0, work, radices, twiddles, slots, turns
+    lambda columns, places, window, magnitude, work, radices, twiddles, slots, turns: power_spectra(
+        columns, places, window, 0, work, radices, twiddles, slots, turns, magnitude
     )
 )
 
 
-def powers(frames, window):
+def powers(frames, window, magnitude=False):
     """Of as many frames as there are lanes."""
     n_fft, lanes = len(window), len(frames)
     tables = fft_tables(n_fft, frames.dtype.name)
     work = np.empty(n_fft * lanes, dtype=frames.dtype)
     half = window * frames.dtype.type(0.5)
-    spectra(frames.T.ravel(), np.arange(n_fft) * lanes, half, work, *tables)
+    spectra(frames.T.ravel(), np.arange(n_fft) * lanes, half, magnitude, work, *tables)
     return work.reshape(n_fft, lanes)[np.append(2 * tables.slots, 1)].T
 
 
@@ -40,6 +40,8 @@ def test_bins_equal_numpy_of_noise_and_tones(n_fft, dtype, tolerance):
         expected = np.abs(np.fft.rfft(frames.astype(float) * window)) ** 2
         error = np.abs(powers(frames, window) - expected).max() / expected.max()
         assert error < tolerance
+        magnitudes = powers(frames, window, magnitude=True)
+        np.testing.assert_array_equal(magnitudes, np.sqrt(powers(frames, window)))
 
 
 @pytest.mark.parametrize("n_fft", [400, 512, 1024])

@@ -14,6 +14,7 @@ from sktl.features._lanes import (
     real,
     repeat,
     split,
+    square_root,
     store,
     transpose_tile,
     width,
@@ -37,14 +38,24 @@ def calculate(a, b, number, out):
     store(out, 4 * n, x * number)
     store(out, 5 * n, maximum(x, y))
     store(out, 6 * n, repeat(a, number))
+    store(out, 7 * n, square_root(x * x))
 
 
 @each_dtype
 def test_real_arithmetic(dtype):
     a, b = numbers(dtype), numbers(dtype)[::-1].copy()
-    number, out = a.dtype.type(3.5), numbers(dtype, 7)
+    number, out = a.dtype.type(3.5), numbers(dtype, 8)
     calculate(a, b, number, out)
-    expected = [a + b, a - b, a * b, a / b, a * number, np.maximum(a, b), np.full_like(a, 3.5)]
+    expected = [
+        a + b,
+        a - b,
+        a * b,
+        a / b,
+        a * number,
+        np.maximum(a, b),
+        np.full_like(a, 3.5),
+        abs(a),
+    ]
     np.testing.assert_array_equal(out, np.concatenate(expected))
 
 

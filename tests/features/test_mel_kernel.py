@@ -11,7 +11,7 @@ from sktl.features._lanes import load, store, width
 from sktl.features._mel_kernel import log10, mel_kernel
 from sktl.features._mel_tables import band_weights, mel_tables, padded_basis
 
-LINEAR = (False, -np.inf, np.inf, 0.0, 1.0)
+LINEAR = (False, False, -np.inf, np.inf, 0.0, 1.0)
 
 
 def filters_of(n_fft, n_mels, seed=0):
@@ -94,7 +94,7 @@ def test_floor_and_reference_are_those_of_each_clip(depth, reference, dtype, tol
     clips = [np.append(rng.normal(size=64 * 19) * a, 1e3).astype(dtype) for a in (1.0, 1e-4)]
     window, filters = np.hanning(64).astype(dtype), filters_of(64, 20)
     basis = rng.normal(size=(20, 6))
-    counts, settings = [18, 19], (True, -12.0, depth, reference, 10.0)
+    counts, settings = [18, 19], (False, True, -12.0, depth, reference, 10.0)
     plain = run(clips, counts, 0, 64, window, filters, settings)
     projected = run(clips, counts, 0, 64, window, filters, settings, basis=basis)
     for clip, count, actual, coefficients in zip(clips, counts, plain, projected, strict=True):
