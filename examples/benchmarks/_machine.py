@@ -4,6 +4,7 @@ import hashlib
 import os
 import platform
 import time
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from threading import Thread
@@ -55,24 +56,34 @@ def calibration() -> str:
     )
 
 
-def _two_threads() -> float:
-    """What a second core is worth at the moment: hashing needs no lock and little memory."""
+def hashing(n_threads: int) -> Callable[[], None]:
+    """A fixed amount of work that needs no lock and little memory, shared by threads."""
     data = bytes(2**20)
 
-    def hashing(times: int) -> None:
-        for _ in range(times):
+    def work() -> None:
+        for _ in range(120 // n_threads):
             hashlib.sha256(data)
 
-    def seconds(n_threads: int) -> float:
-        threads = [Thread(target=hashing, args=(100 // n_threads,)) for _ in range(n_threads)]
-        start = time.perf_counter()
+    def run() -> None:
+        threads = [Thread(target=work) for _ in range(n_threads)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
+
+    return run
+
+
+def _two_threads() -> float:
+    """What a second core is worth at the moment."""
+
+    def seconds(run: Callable[[], None]) -> float:
+        start = time.perf_counter()
+        run()
         return time.perf_counter() - start
 
-    return float(np.median([seconds(1) / seconds(2) for _ in range(7)]))
+    one, two = hashing(1), hashing(2)
+    return float(np.median([seconds(one) / seconds(two) for _ in range(7)]))
 
 
 def copy_bandwidth() -> float:

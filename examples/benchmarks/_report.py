@@ -6,7 +6,7 @@ import numpy as np
 from _files import FileTimes
 from _floor import FLOOR
 from _formats import FormatCost
-from _measure import Result
+from _measure import HASHING, Result
 from _peers import OURS
 from _reference import TOLERANCES
 from _timing import Spread, digits, ratio
@@ -104,11 +104,13 @@ def _report_threads(report: Report, result: Result, threads: list[int]) -> None:
     header = ["wall-clock µs a frame", "1 thread", *(f"{n} threads" for n in threads[1:])]
     header += [f"1 / {n}" for n in threads[1:]]
     rows = []
-    for name in result.errors:
+    for name in [*result.errors, HASHING]:
         if (name, threads[-1]) not in result.times:
             continue
         walls = [result.times[name, n].wall for n in threads]
         row = [str(Spread.of(wall) * (1e6 / result.n_frames)) for wall in walls]
+        if name == HASHING:
+            row = ["–" for _ in walls]
         rows.append([name, *row, *(str(ratio(walls[0], wall)) for wall in walls[1:])])
     report.table(header, rows)
 
