@@ -11,7 +11,7 @@ import torch
 # Idle threads of OpenMP spin for some milliseconds and would count in the next run's CPU time.
 IDLE_SECONDS = 0.03
 # What takes less is repeated: waking a core would count more than the work.
-LEAST_SECONDS = 0.2
+LEAST_SECONDS = 0.1
 
 Run = Callable[[], object]
 

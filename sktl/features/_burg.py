@@ -1,12 +1,8 @@
 """Burg's method on many frames: compiled on the CPU, in torch elsewhere and for gradients."""
 
-import math
-
 import numpy as np
 import torch
 from torch import Tensor
-
-from ._kernels import compiled
 
 __all__ = ["burg"]
 
@@ -45,16 +41,15 @@ def burg(frames: Tensor, order: int) -> Tensor:
         return torch.cat([_lattice(block, order) for block in blocks])
     frames = frames.detach()
     samples = (frames if frames.dtype == torch.float32 else frames.double()).numpy()
+    from ._burg_kernel import frames_kernel  # slow to import
+
     coefficients = np.empty((len(samples), order))
-    # Strided at will.
-    signature = f"void({samples.dtype}[:, :], float64[:, ::1])"
-    run = compiled(_lattice_rows, signature, reassociate=True)
-    run(samples, coefficients)
+    frames_kernel(samples.dtype.name)(samples, coefficients)
     return torch.from_numpy(coefficients)
 
 
 def _lattice(frames: Tensor, order: int) -> Tensor:
-    """Burg's lattice in torch, by the same equations as `_lattice_rows`."""
+    """Burg's lattice in torch, by the same equations as the compiled one."""
     # By a power of two, so that no square leaves the range of float64; the coefficients of a
     # scaled frame are the same.
     _, exponent = torch.frexp(frames.detach().abs().amax(-1, keepdim=True))
@@ -72,50 +67,3 @@ def _lattice(frames: Tensor, order: int) -> Tensor:
             torch.addcmul(backward[:, :-1], reflection, forward[:, :-1]),
         )
     return coefficients
-
-
-def _lattice_rows(frames: np.ndarray, coefficients: np.ndarray) -> None:
-    """Burg's lattice, one frame after the other, for numba: fills `coefficients`."""
-    n_frames, frame_length = frames.shape
-    forward, backward = np.empty(frame_length), np.empty(frame_length)
-    for t in range(n_frames):
-        for n in range(frame_length):
-            backward[n] = frames[t, n]
-        energy = 0.0
-        for n in range(frame_length):  # apart from the copy, which strides keep from vectors
-            energy += backward[n] * backward[n]
-        if not 1e-200 < energy < 1e200:
-            peak = np.abs(backward).max()
-            if 0.0 < peak < np.inf:
-                # A power of two changes no coefficient, and keeps the squares in range.
-                backward *= math.ldexp(1.0, -max(math.frexp(peak)[1], -1000))
-        cross = forward_energy = backward_energy = 0.0
-        for n in range(frame_length - 1):
-            f, b = backward[n + 1], backward[n]
-            forward[n] = f
-            cross += f * b
-            forward_energy += f * f
-            backward_energy += b * b
-        a = coefficients[t]
-        for m in range(coefficients.shape[1]):
-            # Marple's equations 15 and 16; the sums themselves keep |reflection| <= 1, which
-            # his recursion 17, like every method on autocorrelations, loses on frames that
-            # are predicted almost exactly.
-            energy = forward_energy + backward_energy
-            reflection = -2.0 * cross / energy if energy != 0.0 else 0.0
-            for i in range((m + 1) // 2):  # equation 5, from both ends
-                first, last = a[i], a[m - 1 - i]
-                a[i] = first + reflection * last
-                a[m - 1 - i] = last + reflection * first
-            a[m] = reflection
-            # Equations 13 and 14, and the next sums in the same pass. Forward errors move down
-            # one place, so that those multiplied next stand side by side.
-            cross = forward_energy = backward_energy = 0.0
-            for n in range(frame_length - m - 2):
-                f = forward[n + 1] + reflection * backward[n + 1]
-                b = backward[n] + reflection * forward[n]
-                forward[n] = f
-                backward[n] = b
-                cross += f * b
-                forward_energy += f * f
-                backward_energy += b * b

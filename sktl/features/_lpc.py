@@ -3,6 +3,7 @@
 from numbers import Integral
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -10,7 +11,8 @@ from .._validation import Interval, check_sr
 from ._base import FrameFeatures, numbered
 from ._burg import burg
 from ._frames import Framing, check_waveforms
-from ._plan import FramePlan
+from ._kernels import located
+from ._plan import FramePlan, Rows
 from ._pooling import Pooling
 from ._run import run_waveforms
 
@@ -74,6 +76,17 @@ class LPCPlan(FramePlan):
 
     def frames(self, windowed: Tensor) -> Tensor:
         return burg(windowed, self.n_values).to(self.dtype)
+
+    def rows(self, clips: Rows, outs: Rows) -> np.ndarray:
+        from ._burg_kernel import clips_kernel  # slow to import
+
+        like, energies = np.empty(self.n_values, outs[0].dtype), np.empty(len(clips))
+        framing = self.framing
+        clips_kernel(like.dtype.name)(
+            *(*located(clips, outs), like, framing.margin, framing.hop_length),
+            *(framing.frame_length, energies),
+        )
+        return energies
 
 
 def _check_order(order: int, frame_length: int) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ._filters import mel_filters
 from ._frames import Framing
-from ._kernels import addresses, samples_type
+from ._kernels import located
 from ._layout import Layout
 from ._mel_tables import Bands, band_weights, has_tables, mel_tables, padded_basis
 from ._plan import FramePlan, Rows
@@ -116,13 +116,7 @@ class MelPlan(FramePlan):
         if not self._is_compiled:
             return super().rows(clips, outs)
         like, energies = np.empty(self.n_coefficients, outs[0].dtype), np.empty(len(clips))
-        self._kernel(
-            addresses(clips, samples_type(like.dtype.name)),
-            np.array([len(clip) for clip in clips]),
-            addresses(outs, f"{like.dtype}[:, ::1]"),
-            np.array([len(out) for out in outs]),
-            *(like, *self._settings, energies),
-        )
+        self._kernel(*located(clips, outs), like, *self._settings, energies)
         return energies
 
     @property

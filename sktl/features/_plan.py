@@ -1,18 +1,14 @@
 """What a feature computes of frames and of clips."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from ._frames import Framing
-from ._kernels import energy_kernel, frame_loader
+from ._kernels import Rows, energy_kernel, frame_loader
 from ._layout import Layout
 
 __all__ = ["FramePlan", "Rows", "round_up"]
-
-Rows = Sequence[np.ndarray] | np.ndarray
 
 # Frames and spectra of one block stay in the L2 cache of a core.
 BYTES_PER_BLOCK = 5 * 2**18

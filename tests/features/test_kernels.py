@@ -8,11 +8,10 @@ import torch
 
 from sktl.features._frames import Framing
 from sktl.features._kernels import (
-    addresses,
     compiled,
     energy_kernel,
     frame_loader,
-    samples_type,
+    located,
 )
 
 DTYPES = [("float32", "float32"), ("float32", "float64"), ("float64", "float64")]
@@ -52,13 +51,18 @@ def test_energy_is_the_sum_of_squares_and_finite_like_the_samples(dtype, n_sampl
 
 
 def test_addresses_are_those_of_numpy_and_types_are_checked():
-    arrays = [np.zeros(n, dtype="float32") for n in (3, 1, 1000)]
-    arrays[0].flags.writeable = False
-    expected = [array.ctypes.data for array in arrays]
-    assert addresses(arrays, samples_type("float32")).tolist() == expected
+    clips = [np.zeros(n, dtype="float32") for n in (3, 1, 1000)]
+    outs = [np.zeros((n, 5), dtype="float32") for n in (2, 7, 1)]
+    clips[0].flags.writeable = False
+    first, lengths, second, counts = located(clips, outs)
+    assert first.tolist() == [clip.ctypes.data for clip in clips]
+    assert second.tolist() == [out.ctypes.data for out in outs]
+    assert (lengths.tolist(), counts.tolist()) == ([3, 1, 1000], [2, 7, 1])
     for wrong in (np.zeros(3), np.zeros(6, dtype="float32")[::2], np.zeros((2, 2), "float32")):
         with pytest.raises(TypeError, match="No matching definition"):
-            addresses([wrong], samples_type("float32"))
+            located([wrong], outs[:1])
+    with pytest.raises(TypeError, match="No matching definition"):
+        located(clips[:1], [np.zeros((4, 5), dtype="float32").T])
 
 
 def test_kernels_work_where_no_cache_can_be_written(monkeypatch):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from sktl.features._kernels import addresses, samples_type
+from sktl.features._kernels import located
 from sktl.features._lanes import load, store, width
 from sktl.features._mel_kernel import log10, mel_kernel
 from sktl.features._mel_tables import band_weights, mel_tables, padded_basis
@@ -33,8 +33,7 @@ def run(clips, counts, margin, hop, window, filters, levels=LINEAR, basis=None):
     outs = [np.full((count, n_columns), np.nan, dtype=dtype) for count in counts]
     energies = np.empty(len(clips))
     mel_kernel(dtype, window.dtype.name)(
-        *(addresses(clips, samples_type(dtype)), np.array([len(clip) for clip in clips])),
-        *(addresses(outs, f"{dtype}[:, ::1]"), np.array(counts), outs[0][0], margin, hop),
+        *(*located(clips, outs), outs[0][0], margin, hop),
         *mel_tables(window, band_weights(filters)),
         *(*levels, padded_basis(basis, window.dtype), energies),
     )

@@ -1,0 +1,45 @@
+"""The compiled lattice does what its source says, and cuts clips as every feature does."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from sktl.features._burg import burg
+from sktl.features._burg_kernel import clips_kernel, frames_kernel, lattice
+from sktl.features._frames import Framing
+from sktl.features._kernels import located
+
+
+def noise(*shape, dtype="float64"):
+    return np.random.default_rng(0).normal(size=shape).astype(dtype)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-160, 1e160])
+def test_compiled_code_does_what_its_source_says(scale):
+    frames = scale * noise(2, 50)
+    actual, expected = np.empty((2, 7)), np.empty((2, 7))
+    frames_kernel("float64")(frames, actual)
+    with np.errstate(over="ignore"):
+        for frame, row in zip(frames.copy(), expected, strict=True):
+            lattice.py_func(np.empty(50), frame, row)
+    np.testing.assert_allclose(actual, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("hop_length", "center"), list(itertools.product((7, 40, 100), (False, True)))
+)
+def test_frames_of_clips_are_those_that_others_cut(dtype, hop_length, center):
+    framing = Framing(40, hop_length, center)
+    clips = [noise(n, dtype=dtype) for n in (1, 39, 40, 41, 500)]
+    counts = [framing.n_frames(len(clip)) for clip in clips]
+    outs = [np.full((count, 5), np.nan, dtype=dtype) for count in counts]
+    energies = np.empty(len(clips))
+    settings = (outs[0][0], framing.margin, hop_length, 40, energies)
+    clips_kernel(dtype)(*located(clips, outs), *settings)
+    for clip, out, energy in zip(clips, outs, energies, strict=True):
+        frames = framing.cut(torch.from_numpy(clip)[None], len(out))[0]
+        np.testing.assert_array_equal(out, burg(frames, 5).numpy().astype(dtype))
+        assert energy == pytest.approx(np.sum(clip.astype(float) ** 2), rel=1e-5)
