@@ -1,19 +1,16 @@
-"""Burg's method on many frames: compiled on the CPU, in torch elsewhere and for gradients."""
+"""Burg's method on many frames in torch, for other devices than the CPU and for gradients."""
 
-import numpy as np
 import torch
 from torch import Tensor
 
 __all__ = ["burg"]
 
-# The lattice in torch passes over its frames several times per order: few enough for the L2 cache.
+# The lattice passes over its frames several times per order: few enough for the L2 cache.
 FRAMES_IN_CACHE = 128
 
 
 def burg(frames: Tensor, order: int) -> Tensor:
     """Linear prediction coefficients a_1 … a_order of each frame, without the leading 1.
-
-    A frame's coefficients do not depend on the other frames, nor on its place among them.
 
     Parameters
     ----------
@@ -25,7 +22,7 @@ def burg(frames: Tensor, order: int) -> Tensor:
     Returns
     -------
     Tensor of shape (n_frames, order)
-        In float64; 0 for silent frames. Differentiable where `frames` requires a gradient.
+        In float64; 0 for silent frames. Differentiable.
 
     References
     ----------
@@ -34,22 +31,13 @@ def burg(frames: Tensor, order: int) -> Tensor:
     .. [2] L. Marple, "A new autoregressive spectrum analysis algorithm", IEEE Trans. Acoust.,
        Speech, Signal Process. 28(4), 1980, equations 5, 13 to 16.
     """
-    if frames.is_cuda:
-        return _lattice(frames.double(), order)
-    if frames.requires_grad and torch.is_grad_enabled():
-        blocks = frames.double().split(FRAMES_IN_CACHE)
-        return torch.cat([_lattice(block, order) for block in blocks])
-    frames = frames.detach()
-    samples = (frames if frames.dtype == torch.float32 else frames.double()).numpy()
-    from ._burg_kernel import frames_kernel  # slow to import
-
-    coefficients = np.empty((len(samples), order))
-    frames_kernel(samples.dtype.name)(samples, coefficients)
-    return torch.from_numpy(coefficients)
+    frames = frames.double()
+    size = len(frames) if frames.is_cuda else FRAMES_IN_CACHE
+    return torch.cat([_lattice(block, order) for block in frames.split(max(1, size))])
 
 
 def _lattice(frames: Tensor, order: int) -> Tensor:
-    """Burg's lattice in torch, by the same equations as the compiled one."""
+    """By the same equations as the compiled lattice."""
     # By a power of two, so that no square leaves the range of float64; the coefficients of a
     # scaled frame are the same.
     _, exponent = torch.frexp(frames.detach().abs().amax(-1, keepdim=True))

@@ -9,7 +9,7 @@ from numba import carray, njit
 from ._kernels import compiled, energy
 from ._lanes import pointer
 
-__all__ = ["clips_kernel", "frames_kernel"]
+__all__ = ["burg_kernel"]
 
 # Sums may use vector registers, while NaN and infinity keep their meaning.
 inlined = njit(
@@ -21,32 +21,17 @@ inlined = njit(
 sum_of_squares = inlined(energy)
 
 
-def frames_kernel(dtype: str) -> Callable[..., None]:
-    """`frame_rows` for frames of one dtype, strided at will."""
-    return compiled(frame_rows, f"void({dtype}[:, :], float64[:, ::1])")
-
-
-def clips_kernel(dtype: str) -> Callable[..., None]:
-    """`clip_rows` for clips and results of one dtype."""
+def burg_kernel(dtype: str) -> Callable[..., None]:
+    """`burg_rows` for clips and results of one dtype."""
     integers = "int64[::1]"
     return compiled(
-        clip_rows,
+        burg_rows,
         f"void({integers}, {integers}, {integers}, {integers}, {dtype}[::1], int64, int64, int64, "
         "float64[::1])",
     )
 
 
-def frame_rows(frames: np.ndarray, coefficients: np.ndarray) -> None:
-    """Coefficients of each frame: fills `coefficients`."""
-    n_frames, frame_length = frames.shape
-    forward, backward = np.empty(frame_length), np.empty(frame_length)
-    for t in range(n_frames):
-        for n in range(frame_length):
-            backward[n] = frames[t, n]
-        lattice(forward, backward, coefficients[t])
-
-
-def clip_rows(
+def burg_rows(
     clips: np.ndarray,
     lengths: np.ndarray,
     outs: np.ndarray,
@@ -96,7 +81,11 @@ def clip_rows(
 
 @inlined
 def lattice(forward: np.ndarray, backward: np.ndarray, a: np.ndarray) -> None:
-    """Coefficients of the frame in `backward`, which is lost: fills `a`."""
+    """Coefficients of the frame in `backward`, which is lost: fills `a`.
+
+    L. Marple, "A new autoregressive spectrum analysis algorithm", IEEE Trans. Acoust., Speech,
+    Signal Process. 28(4), 1980.
+    """
     frame_length = len(backward)
     energy = 0.0
     for n in range(frame_length):

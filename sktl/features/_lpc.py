@@ -78,11 +78,11 @@ class LPCPlan(FramePlan):
         return burg(windowed, self.n_values).to(self.dtype)
 
     def rows(self, clips: Rows, outs: Rows) -> np.ndarray:
-        from ._burg_kernel import clips_kernel  # slow to import
+        from ._burg_kernel import burg_kernel  # slow to import
 
         like, energies = np.empty(self.n_values, outs[0].dtype), np.empty(len(clips))
         framing = self.framing
-        clips_kernel(like.dtype.name)(
+        burg_kernel(like.dtype.name)(
             *(*located(clips, outs), like, framing.margin, framing.hop_length),
             *(framing.frame_length, energies),
         )
