@@ -2,33 +2,18 @@
 
 import numpy as np
 import pytest
-import torch
 
 from sktl.features import _plan
 from sktl.features._frames import Framing
-from sktl.features._plan import ROWS, FramePlan, round_up
-
-
-class Sums(FramePlan):
-    """The sum of each frame, and of each clip what it lacks to the largest."""
-
-    def __init__(self, framing):
-        window = torch.ones(framing.frame_length, dtype=torch.float64)
-        super().__init__(framing, window, 1, 1, torch.float64)
-
-    def frames(self, windowed):
-        return windowed.sum(-1, keepdim=True)
-
-    def clips(self, values, layout):
-        return values - layout.spread(layout.maximum(values), len(values))
+from sktl.features._plan import ROWS, round_up
 
 
 @pytest.mark.parametrize("size", [1, 2**30])
-def test_rows_go_through_both_steps(monkeypatch, size):
+def test_rows_go_through_both_steps(monkeypatch, size, sums_plan):
     monkeypatch.setattr(_plan, "BYTES_PER_BLOCK", size)
     rng = np.random.default_rng(0)
     clips = [rng.normal(size=n) for n in (2, 100, 7)]
-    plan = Sums(Framing(2, 2, False))
+    plan = sums_plan(Framing(2, 2, False))
     outs = [np.full((plan.framing.n_frames(len(clip)), 1), np.nan) for clip in clips]
     energies = plan.rows(clips, outs)
     np.testing.assert_allclose(energies, [np.sum(clip**2) for clip in clips])
@@ -42,8 +27,8 @@ def test_numbers_are_rounded_up_to_whole_blocks():
 
 
 @pytest.mark.parametrize("frame_length", [1, 400, 1024, 10**6])
-def test_blocks_hold_a_multiple_of_sixteen_frames(frame_length):
-    size = Sums(Framing(frame_length, 1, False)).frames_per_block()
+def test_blocks_hold_a_multiple_of_sixteen_frames(frame_length, sums_plan):
+    size = sums_plan(Framing(frame_length, 1, False)).frames_per_block()
     assert size >= ROWS
     assert size % ROWS == 0
     assert size * frame_length * 16 <= max(_plan.BYTES_PER_BLOCK, ROWS * frame_length * 16)

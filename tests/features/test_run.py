@@ -8,24 +8,9 @@ from sktl.features import _plan, _run
 from sktl.features._frames import Framing
 from sktl.features._layout import Layout
 from sktl.features._mel_plan import MelPlan
-from sktl.features._plan import FramePlan
 from sktl.features._run import ClipError, run_clips, run_waveforms
 
 CPU = torch.device("cpu")
-
-
-class Sums(FramePlan):
-    """The sum of each frame, and of each clip what it lacks to the largest."""
-
-    def __init__(self, framing):
-        window = torch.ones(framing.frame_length, dtype=torch.float64)
-        super().__init__(framing, window, 1, 1, torch.float64)
-
-    def frames(self, windowed):
-        return windowed.sum(-1, keepdim=True)
-
-    def clips(self, values, layout):
-        return values - layout.spread(layout.maximum(values), len(values))
 
 
 def layout_of(clips, plan):
@@ -41,8 +26,8 @@ def noise(*lengths, dtype="float64"):
     return [rng.normal(size=n).astype(dtype) for n in lengths]
 
 
-def test_waveforms_and_clips_go_through_both_steps():
-    plan = Sums(Framing(2, 2, False))
+def test_waveforms_and_clips_go_through_both_steps(sums_plan):
+    plan = sums_plan(Framing(2, 2, False))
     y = torch.tensor([[1.0, 2, 3, 4], [5, 0, 1, 1]], dtype=torch.float64)
     assert run_waveforms(y, plan).tolist() == [[[-4, 0]], [[0, -3]]]
     clips = [np.array([1.0, 2, 3, 4]), np.array([5.0])]
@@ -90,10 +75,10 @@ def test_the_path_of_other_devices_gives_the_same_numbers(lengths):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_broken_samples_are_found_even_where_no_frame_covers_them(value):
+def test_broken_samples_are_found_even_where_no_frame_covers_them(value, sums_plan):
     clips = noise(100, 100)
     clips[1][-1] = value
-    plan = Sums(Framing(10, 30, False))
+    plan = sums_plan(Framing(10, 30, False))
     with pytest.raises(ClipError, match="every sample must be finite") as caught:
         run(clips, layout_of(clips, plan), plan)
     assert caught.value.index == 1
@@ -138,7 +123,7 @@ def test_clips_that_are_not_refused_give_finite_numbers(settings):
     assert run([tone.astype("float32")], layout_of([tone], plan), plan).isfinite().all()
 
 
-def test_loud_clips_are_no_trouble_where_nothing_overflows():
-    plan = Sums(Framing(10, 30, False))
+def test_loud_clips_are_no_trouble_where_nothing_overflows(sums_plan):
+    plan = sums_plan(Framing(10, 30, False))
     clips = [np.full(100, 1e200)]
     assert run(clips, layout_of(clips, plan), plan).isfinite().all()
