@@ -4,7 +4,7 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from joblib import effective_n_jobs
+from joblib import cpu_count, effective_n_jobs
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import (
     HasMethods,
@@ -79,7 +79,11 @@ def count_threads(n_jobs: Any) -> int:
             f"n_jobs={n_jobs!r} is no number of threads; give 1 or more, -1 for all processors, "
             "or None for one."
         )
-    return max(1, effective_n_jobs(n_jobs))
+    if n_jobs is None:
+        return max(1, effective_n_jobs(None))
+    # Not joblib's count of explicit numbers, which is for processes and has limits of theirs.
+    count = int(n_jobs)
+    return count if count > 0 else max(1, cpu_count() + 1 + count)
 
 
 def resolve_device(device: "str | torch.device") -> "torch.device":

@@ -63,7 +63,7 @@ def compiled(
     )
     try:
         return compile_(cache=True)(function)
-    except RuntimeError:  # no folder to write the cache to
+    except Exception:  # no folder for the cache, a full disk, a damaged file: do without
         return compile_()(function)
 
 

@@ -315,7 +315,7 @@ class MelSpectrogram(MelFeatures):
         self.on_error = on_error
 
     def _plan(self, dtype: torch.dtype, device: torch.device) -> FramePlan:
-        return MelPlan(
+        plan = MelPlan(
             dtype,
             device,
             norm=self.norm,
@@ -324,6 +324,9 @@ class MelSpectrogram(MelFeatures):
             decibels=self.normalize != "pcen",
             **self._mel_options(),
         )
+        if self.normalize == "pcen":
+            plan.largest_energy /= PCM_SCALE
+        return plan
 
     def _normalized(self, values: Tensor, layout: Layout) -> Tensor:
         if self.normalize != "pcen":

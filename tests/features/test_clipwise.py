@@ -151,3 +151,14 @@ def test_rows_of_one_group_do_not_share_memory(voiced):
 def test_impossible_parameters_are_refused(parameters, message):
     with pytest.raises(ValueError, match=message):
         MFCC(**parameters).fit(np.zeros((2, 1000)))
+
+
+@pytest.mark.parametrize("scale", [1e9, 1e15, 1e17])
+def test_pcen_of_loud_clips_is_finite_or_refused(scale):
+    clip = (scale * np.random.default_rng(0).uniform(-0.5, 0.5, 8000)).astype("float32")
+    transformer = MelSpectrogram(normalize="pcen")
+    if scale > 1e9:
+        with pytest.raises(ValueError, match=r"X\[0\] holds samples as large as"):
+            transformer.fit_transform([clip])
+    else:
+        assert np.isfinite(transformer.fit_transform([clip])).all()

@@ -65,14 +65,15 @@ def test_addresses_are_those_of_numpy_and_types_are_checked():
         located(clips[:1], [np.zeros((4, 5), dtype="float32").T])
 
 
-def test_kernels_work_where_no_cache_can_be_written(monkeypatch):
+@pytest.mark.parametrize("error", [RuntimeError("no locator"), OSError(28, "full"), EOFError()])
+def test_kernels_work_where_no_cache_can_be_written_or_read(monkeypatch, error):
     import numba
 
     njit = numba.njit
 
     def without_cache(*args, cache=False, **options):
         if cache:
-            raise RuntimeError("cannot cache function: no locator available")
+            raise error
         return njit(*args, **options)
 
     def double(x):
