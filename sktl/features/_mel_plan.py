@@ -170,6 +170,8 @@ def window_values(window: Any, win_length: int | None, n_fft: int) -> np.ndarray
             f"window has shape {values.shape} but frames are {length} samples long; give "
             f"{length} values, or a name such as 'hann'."
         )
+    if not np.isfinite(values).all():
+        raise ValueError("window holds NaN or infinity; give finite values, or a name.")
     before = (n_fft - length) // 2
     return np.pad(values, (before, n_fft - length - before))
 
