@@ -172,26 +172,8 @@ def first_stage(
 
 
 @inlined
-def transform(
-    columns: np.ndarray,
-    places: np.ndarray,
-    window: np.ndarray,
-    shift: int,
-    work: np.ndarray,
-    radices: np.ndarray,
-    twiddles: np.ndarray,
-) -> None:
-    """FFT of half the length; leaves the bins in the order of `FFTTables.slots`."""
-    length = len(window) // 2 // radices[0]
-    first_stage(columns, places, window, shift, work, radices[0], length, twiddles)
-    twiddles = twiddles[length * (radices[0] - 1) :]
-    size = len(work) // radices[0]
-    for begin in range(0, len(work), size):  # one part after the other, in the L1 cache
-        transform_part(work[begin : begin + size], radices[1:], twiddles)
-
-
-@inlined
 def transform_part(work: np.ndarray, radices: np.ndarray, twiddles: np.ndarray) -> None:
+    """Remaining stages; the bins lie in the order of `FFTTables.slots` afterwards."""
     length = len(work) // (2 * width(work))
     for radix in radices:
         length //= radix
@@ -250,5 +232,10 @@ def power_spectra(
     magnitude : bool
         Whether to give magnitudes, the square roots of power.
     """
-    transform(columns, places, window, shift, work, radices, twiddles)
+    length = len(window) // 2 // radices[0]
+    first_stage(columns, places, window, shift, work, radices[0], length, twiddles)
+    twiddles = twiddles[length * (radices[0] - 1) :]
+    size = len(work) // radices[0]
+    for begin in range(0, len(work), size):  # one part after the other, in the L1 cache
+        transform_part(work[begin : begin + size], radices[1:], twiddles)
     split_power(work, slots, turns, magnitude)
