@@ -1,15 +1,17 @@
 """Files decoded in threads ahead of their use, in order and within bounds."""
 
 import threading
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
+from heapq import heappop, heappush
 from queue import SimpleQueue
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
 from ._decode import Path, Unreadable, decode
+from ._wav import Samples
 
 __all__ = ["read_ahead"]
 
@@ -19,11 +21,15 @@ OVERHEAD = 256
 SECONDS_PER_HANDOVER = 2e-3
 FILES_PER_HANDOVER = 64
 SAMPLES_PER_HANDOVER = 2**18
+# Loading compiled code takes about as long as reading so many files without it.
+FILES_WORTH_COMPILING = 1000
 
 Found = np.ndarray | str
 
 
-def read_ahead(paths: Sequence[Path], sr: float, n_threads: int, budget: int) -> Iterator[Found]:
+def read_ahead(
+    paths: Sequence[Path], sr: float, n_threads: int, budget: int
+) -> Iterator[list[Found]]:
     """Waveforms in order, decoded in `n_threads` threads ahead of their use.
 
     Parameters
@@ -36,26 +42,29 @@ def read_ahead(paths: Sequence[Path], sr: float, n_threads: int, budget: int) ->
         Files decoded at once.
     budget : int
         Samples that wait for their use, beyond which no further file is begun, except one
-        per thread.
+        per thread and the one that is used next.
 
     Yields
     ------
-    ndarray of float32 of shape (n_samples,), or str
-        A str says why there is no waveform.
+    list of (ndarray of float32 of shape (n_samples,), or str)
+        Those that are ready and follow one another, at least one; a str says why there is no
+        waveform. Together they are the waveforms of `paths`, in order.
     """
     with ThreadPoolExecutor(n_threads, "sktl-decode") as pool:
         queue = _Queue(paths, sr, budget)
 
         def start() -> None:
-            while queue.begin(n_threads):
+            while queue.begin(n_threads, n_yielded):
                 pool.submit(queue.work)
 
+        n_yielded = 0
         try:
-            for index in range(len(paths)):
-                while index not in queue.ready:
+            while n_yielded < len(paths):
+                while n_yielded not in queue.ready:
                     start()
                     queue.wait()
-                found = queue.pop(index)
+                found = queue.pop(n_yielded)
+                n_yielded += len(found)
                 if len(queue.ready) < n_threads:
                     start()
                 yield found
@@ -66,64 +75,103 @@ def read_ahead(paths: Sequence[Path], sr: float, n_threads: int, budget: int) ->
 class _Queue:
     """What the threads share; a thread without work ends, only the consumer waits.
 
-    Paths are taken in order, so while the next waveform is on no thread, nothing is unused
-    and a thread can begin: the consumer never waits in vain.
+    The next waveform is ready, or on a thread, or first of what is left and then a thread can
+    begin: the consumer never waits in vain.
     """
 
     def __init__(self, paths: Sequence[Path], sr: float, budget: int) -> None:
         self.sr = sr
         self.budget = budget
         self.ready: dict[int, Found] = {}
-        self._left = deque(enumerate(paths))
+        self._paths = paths
+        self._left = list(range(len(paths)))  # a heap
         self._handed_over: SimpleQueue[dict[int, Found] | BaseException] = SimpleQueue()
         self._lock = threading.Lock()
+        self._stopped = False
         self._n_threads = 0
+        self._n_at_once = 1
+        self._in_batches = len(paths) >= FILES_WORTH_COMPILING
+        self._batches: list[Any] = []  # of threads that ended
         self._n_files = self._n_samples = 0  # unused
         self._n_files_used = self._n_samples_used = 0  # since they were last subtracted
 
-    def begin(self, n_threads: int) -> bool:
-        """Count one more thread in, if it is allowed and has work."""
+    def begin(self, n_threads: int, index: int) -> bool:
+        """Count one more thread in, if it is allowed and has work; `index` is used next."""
         with self._lock:
             self._n_files -= self._n_files_used
             self._n_samples -= self._n_samples_used
             self._n_files_used = self._n_samples_used = 0
-            if not self._left or self._n_threads >= n_threads:
+            if not self._left or self._n_threads >= (1 if self._is_quick else n_threads):
                 return False
             # Half of the budget, lest a thread end and begin again and again.
-            if 2 * self._n_samples > self.budget and self._n_files + self._n_threads >= n_threads:
+            is_full = 2 * self._n_samples > self.budget
+            is_missing = self._n_threads == 0 and index == self._left[0]
+            if is_full and self._n_files + self._n_threads >= n_threads and not is_missing:
                 return False
             self._n_threads += 1
             return True
+
+    @property
+    def _is_quick(self) -> bool:
+        """Whether files take so little that threads would only wait for one another."""
+        return self._n_at_once == FILES_PER_HANDOVER
 
     def work(self) -> None:
         """Decode one file after the other while there are any and the budget allows it."""
         go_on = True
         try:
+            batches = self._batches.pop() if self._batches else self._new_batches()
             while go_on:
-                run = self._decode_run()
+                run = self._decode_run(batches)
                 go_on = self._count(run)
                 self._handed_over.put(run)
+            self._batches.append(batches)
         except BaseException as error:
             self._handed_over.put(error)
 
-    def _decode_run(self) -> dict[int, Found]:
+    def _new_batches(self) -> Any:
+        if not self._in_batches:
+            return None
+        from ._wav_batch import WavBatches, can_call_c
+
+        return WavBatches() if can_call_c() else None
+
+    def _decode_run(self, batches: Any) -> dict[int, Found]:
         """The next file, and those after it when they are short."""
         run: dict[int, Found] = {}
         n_samples = 0
+        claimed = self._claim()
+        known = self._read(claimed, batches)
         deadline = perf_counter() + SECONDS_PER_HANDOVER
-        most_samples = min(SAMPLES_PER_HANDOVER, self.budget)
-        while self._left:
-            try:
-                index, path = self._left.popleft()
-            except IndexError:  # another thread was faster
-                break
-            run[index] = found = _try_decode(path, self.sr)
+        for index, samples in zip(claimed, known, strict=False):
+            run[index] = found = _try_decode(self._paths[index], self.sr, samples)
             n_samples += _cost(found)
-            if len(run) == FILES_PER_HANDOVER or n_samples >= most_samples:
+            if _is_full(run, n_samples) or n_samples >= self.budget or perf_counter() > deadline:
                 break
-            if perf_counter() > deadline:
-                break
+        self._unclaim(claimed[len(run) :], len(run))
         return run
+
+    def _read(self, claimed: list[int], batches: Any) -> list[Samples | None]:
+        """Samples of what can be read at once, None for other files."""
+        if batches is None or not self._in_batches or len(claimed) < 2:
+            return [None] * len(claimed)
+        samples = batches.read([self._paths[index] for index in claimed])
+        self._in_batches = 2 * samples.count(None) <= len(samples)
+        return samples
+
+    def _claim(self) -> list[int]:
+        with self._lock:
+            n = min(self._n_at_once, len(self._left))
+            return [heappop(self._left) for _ in range(n)]
+
+    def _unclaim(self, rest: list[int], n_decoded: int) -> None:
+        """Leave to other threads what took too long, and claim less next time."""
+        with self._lock:
+            if n_decoded > 0:  # else another thread took the last files
+                self._n_at_once = n_decoded if rest else min(2 * n_decoded, FILES_PER_HANDOVER)
+            if not self._stopped:
+                for index in rest:
+                    heappush(self._left, index)
 
     def _count(self, run: dict[int, Found]) -> bool:
         """Count a run in, and the thread out when it has to end."""
@@ -131,7 +179,8 @@ class _Queue:
         with self._lock:
             self._n_files += len(run)
             self._n_samples += n_samples
-            if self._left and self._n_samples <= self.budget:
+            is_idle = self._is_quick and self._n_threads > 1
+            if self._left and self._n_samples <= self.budget and not is_idle:
                 return True
             self._n_threads -= 1
             return False
@@ -143,24 +192,36 @@ class _Queue:
             raise run
         self.ready.update(run)
 
-    def pop(self, index: int) -> Found:
-        """Waveform number `index`, which must be there."""
-        found = self.ready.pop(index)
-        self._n_files_used += 1
-        self._n_samples_used += _cost(found)
-        return found
+    def pop(self, index: int) -> list[Found]:
+        """Waveforms from number `index`, which must be there, to the first that is not."""
+        run: list[Found] = []
+        n_samples = 0
+        while index in self.ready and not _is_full(run, n_samples):
+            found = self.ready.pop(index)
+            run.append(found)
+            n_samples += _cost(found)
+            index += 1
+        self._n_files_used += len(run)
+        self._n_samples_used += n_samples
+        return run
 
     def stop(self) -> None:
         """Let each thread end after the file it is at."""
-        self._left.clear()
+        with self._lock:
+            self._stopped = True
+            self._left.clear()
+
+
+def _is_full(run: Sized, n_samples: int) -> bool:
+    return len(run) == FILES_PER_HANDOVER or n_samples >= SAMPLES_PER_HANDOVER
 
 
 def _cost(found: Found) -> int:
     return OVERHEAD + len(found)
 
 
-def _try_decode(path: Path, sr: float) -> Found:
+def _try_decode(path: Path, sr: float, samples: Samples | None) -> Found:
     try:
-        return decode(path, sr)
+        return decode(path, sr, samples)
     except Unreadable as error:
         return str(error)

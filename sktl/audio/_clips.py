@@ -3,7 +3,7 @@
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Literal
 
 import numpy as np
@@ -169,8 +169,7 @@ class Clips:
             return
         chunk: list[Any] = []
         n_samples = 0
-        clips = self._decoded(2 * max_samples) if self.from_files else map(self._convert, self.rows)
-        for clip in clips:
+        for clip in self._arrays(2 * max_samples):
             n_new = 0 if clip is None else len(clip)
             if chunk and n_samples + n_new > max_samples:
                 yield chunk
@@ -197,15 +196,25 @@ class Clips:
                     f"X holds values too large for {self.dtype}; give floats in [-1, 1]."
                 ) from None
 
-    def _decoded(self, max_samples: int) -> Iterator[np.ndarray | None]:
+    def _arrays(self, max_samples: int) -> Iterator[Any]:
+        """Clips in the form that `chunks` gives."""
+        if self.from_files:
+            return chain.from_iterable(self._decoded(max_samples))
+        return map(self._convert, self.rows)
+
+    def _decoded(self, max_samples: int) -> Iterator[list[np.ndarray | None]]:
         failures: list[str] = []
-        waveforms = read_ahead(self.rows, self.sr, self.n_threads, max_samples)
-        for path, waveform in zip(self.rows, waveforms, strict=True):
-            if isinstance(waveform, str):
-                failures.append(f"{os.fspath(path)}: {waveform}")
-            if failures and self.on_error == "raise":
-                continue
-            yield None if isinstance(waveform, str) else waveform.astype(self.dtype, copy=False)
+        n_read = 0
+        for run in read_ahead(self.rows, self.sr, self.n_threads, max_samples):
+            waveforms = [None if isinstance(found, str) else found for found in run]
+            for index, found in enumerate(run, n_read):
+                if isinstance(found, str):
+                    failures.append(f"{os.fspath(self.rows[index])}: {found}")
+            n_read += len(run)
+            if self.dtype != np.float32:
+                waveforms = [None if y is None else y.astype(self.dtype) for y in waveforms]
+            if not failures or self.on_error == "nan":
+                yield waveforms
         if failures and self.on_error == "raise":
             raise AudioReadError(name_all("audio files cannot be read", failures, len(self)))
         if failures:

@@ -23,9 +23,12 @@ class Unreadable(Exception):
     """Why a file gives no waveform."""
 
 
-def decode(path: Path, sr: float) -> np.ndarray:
-    """Mono float32 at `sr`; `Unreadable` for whatever is wrong with the file."""
-    samples = read_wav(path) or _read_any(path)
+def decode(path: Path, sr: float, samples: Samples | None = None) -> np.ndarray:
+    """Mono float32 at `sr`; `Unreadable` for whatever is wrong with the file.
+
+    `samples` are those of the file where they were read before.
+    """
+    samples = samples or read_wav(path) or _read_any(path)
     if not len(samples.values):
         raise Unreadable("holds no samples")
     if not LOWEST_SR <= samples.sr <= HIGHEST_SR:

@@ -235,12 +235,13 @@ def _check_scaled(name: str, values: Any) -> None:
 
 def _check_paths(rows: list[Any], on_error: str) -> None:
     """Name the first element that is no path, else every path of no file."""
-    for index, path in enumerate(rows):
-        if not is_path(path):
-            raise ValueError(
-                f"X[{index}] is a {type(path).__name__} but X[0] is a path; give arrays only "
-                "or paths only."
-            )
+    kinds = {kind for kind in set(map(type, rows)) if not issubclass(kind, str | os.PathLike)}
+    if kinds:
+        index = next(i for i, path in enumerate(rows) if type(path) in kinds)
+        raise ValueError(
+            f"X[{index}] is a {type(rows[index]).__name__} but X[0] is a path; give arrays only "
+            "or paths only."
+        )
     if on_error == "nan":
         return
     others = [os.fspath(path) for path in rows if not os.path.isfile(path)]

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import numpy as np
 from numba import carray, njit
 
-from ._kernels import compiled, energy
+from .._compile import compiled
+from ._kernels import energy
 from ._lanes import pointer
 
 __all__ = ["burg_kernel"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -79,16 +80,20 @@ class ClipwiseFeatures:
                 lengths = {clips.rows.shape[1]}
             elif not clips.from_files:
                 lengths = {len(clip) for clip in clips.rows}
-            counts = {self.plan.framing.n_frames(length) for length in lengths}
-            if len(counts) != 1:
+            counts = self.plan.framing.counts(lengths)
+            if len(set(counts)) != 1:
                 return [None] * len(clips)
-            shape = (counts.pop(), self.n_coefficients)
+            shape = (counts[0], self.n_coefficients)
         return self._empty(len(clips), *shape)
 
     def _empty(self, *shape: int) -> Any:
         if self.output == "torch":
             return torch.empty(shape, dtype=self.plan.dtype, device=self.device)
-        return np.empty(shape, dtype=str(self.plan.dtype).removeprefix("torch."))
+        return np.empty(shape, dtype=self._dtype)
+
+    @cached_property
+    def _dtype(self) -> np.dtype:
+        return np.dtype(str(self.plan.dtype).removeprefix("torch."))
 
     def _fill(self, rows: Any, first: int, group: Any) -> None:
         """Compute the readable clips of a group and write them to their rows."""
@@ -100,7 +105,9 @@ class ClipwiseFeatures:
         if not index:
             return
         if isinstance(group, list):
-            clips = [clip[: self.n_samples] for clip in group if clip is not None]
+            clips = [clip for clip in group if clip is not None]
+            if self.n_samples is not None:
+                clips = [clip[: self.n_samples] for clip in clips]
         else:
             clips = group[:, : self.n_samples]
         try:
@@ -145,8 +152,8 @@ class ClipwiseFeatures:
         if self.n_samples is not None and self.pooling is None:
             lengths = [self.n_samples] * len(clips)
         else:
-            lengths = [len(clip) for clip in clips]
-        return Layout([self.plan.framing.n_frames(length) for length in lengths])
+            lengths = list(map(len, clips))
+        return Layout(self.plan.framing.counts(lengths))
 
     def _compute(self, clips: Any, layout: Layout) -> Any:
         """Pooled rows of clips, or the frames of one clip after another."""

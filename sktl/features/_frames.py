@@ -1,7 +1,9 @@
 """Waveforms cut into overlapping frames, the same way for every feature."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -36,10 +38,10 @@ class Framing:
         """Zeros before the first sample of a clip."""
         return self.frame_length // 2 if self.center else 0
 
-    def n_frames(self, n_samples: int) -> int:
-        """Number of frames of a clip."""
-        spare = n_samples + 2 * self.margin - self.frame_length
-        return 1 + max(0, spare) // self.hop_length
+    def counts(self, lengths: Iterable[int]) -> list[int]:
+        """Numbers of frames of clips of these lengths."""
+        spare = np.array(list(lengths), dtype=np.int64) + (2 * self.margin - self.frame_length)
+        return (1 + np.maximum(0, spare) // self.hop_length).tolist()
 
     def cut(self, y: Tensor, n_frames: int) -> Tensor:
         """View (n_clips, n_samples), padded, as (n_clips, n_frames, frame_length)."""

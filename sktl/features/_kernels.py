@@ -1,12 +1,12 @@
 """Compiled loops for what torch and BLAS do slowly on a CPU."""
 
 from collections.abc import Callable, Sequence
-from functools import cache, partial
-from typing import Any
 
 import numpy as np
 
-__all__ = ["Rows", "compiled", "energy", "energy_kernel", "frame_loader", "located"]
+from .._compile import compiled
+
+__all__ = ["Rows", "energy", "energy_kernel", "frame_loader", "located"]
 
 Rows = Sequence[np.ndarray] | np.ndarray
 
@@ -40,31 +40,6 @@ def energy(clip: np.ndarray) -> float:
 def address(array: np.ndarray) -> int:
     """Where an array begins in memory."""
     return array.ctypes.data
-
-
-@cache
-def compiled(
-    function: Callable[..., Any], signature: str, reassociate: bool = False, nogil: bool = True
-) -> Callable[..., Any]:
-    """`function` compiled for one signature: the same machine code, hence the same bits.
-
-    `reassociate` lets sums use vector registers, while NaN and infinity keep their meaning.
-    With `nogil` other threads can run meanwhile; for work of a few microseconds, waiting for
-    the interpreter's lock afterwards would take longer than the work.
-    """
-    import numba  # slow to import
-
-    compile_ = partial(
-        numba.njit,
-        signature,
-        nogil=nogil,
-        error_model="numpy",
-        fastmath={"contract", *(("reassoc", "nsz") if reassociate else ())},
-    )
-    try:
-        return compile_(cache=True)(function)
-    except Exception:  # no folder for the cache, a full disk, a damaged file: do without
-        return compile_()(function)
 
 
 def located(clips: Rows, outs: Rows) -> tuple[np.ndarray, ...]:

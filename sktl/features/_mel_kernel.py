@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numba import carray, njit
 
+from .._compile import compiled
 from ._fft import power_spectra
-from ._kernels import compiled, energy
+from ._kernels import energy
 from ._lanes import (
     BYTES,
     finite_or,

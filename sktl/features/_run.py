@@ -24,7 +24,7 @@ class ClipError(ValueError):
 def run_waveforms(y: Tensor, plan: FramePlan) -> Tensor:
     """Coefficients (..., n_coefficients, n_frames) of (..., n_samples); differentiable."""
     clips = y.reshape(-1, y.shape[-1])
-    layout = Layout([plan.framing.n_frames(y.shape[-1])] * len(clips))
+    layout = Layout(plan.framing.counts([y.shape[-1]] * len(clips)))
     if y.is_cpu and not (y.requires_grad and torch.is_grad_enabled()):
         shape = (len(clips), layout.counts[0], plan.n_coefficients)
         coefficients = torch.empty(shape, dtype=plan.dtype)

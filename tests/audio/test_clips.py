@@ -11,6 +11,7 @@ import torch
 from sklearn.base import BaseEstimator
 
 from sktl.audio import Clips, is_clips, load_audio, validate_clips
+from sktl.audio._ahead import FILES_WORTH_COMPILING
 from sktl.exceptions import AudioReadError
 
 
@@ -101,6 +102,21 @@ def test_files_come_in_order_whatever_the_threads(paths, n_jobs):
     assert [len(chunk) for chunk in chunks] == [3, 3, 1]
     for path, clip in zip(paths, chain(*chunks), strict=True):
         np.testing.assert_array_equal(clip, load_audio(path, 16000))
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("sr", [16000, 8000])
+def test_a_thousand_files_of_all_kinds_come_as_one_alone_would(tmp_path, n_jobs, sr):
+    rng = np.random.default_rng(0)
+    paths = []
+    for index in range(FILES_WORTH_COMPILING):
+        suffix = rng.choice(["wav", "flac"], p=[0.9, 0.1])
+        paths.append(tmp_path / f"{index}.{suffix}")
+        length = 300_000 if index % 100 == 99 else rng.integers(1, 400)
+        soundfile.write(paths[-1], rng.uniform(-1, 1, size=length), 16000)
+    chunks = list(validate(paths, sr=sr, n_jobs=n_jobs).chunks(300))
+    for path, clip in zip(paths, chain(*chunks), strict=True):
+        np.testing.assert_array_equal(clip, load_audio(path, sr))
 
 
 def test_stopping_early_leaves_no_threads(paths):

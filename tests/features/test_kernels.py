@@ -7,12 +7,7 @@ import pytest
 import torch
 
 from sktl.features._frames import Framing
-from sktl.features._kernels import (
-    compiled,
-    energy_kernel,
-    frame_loader,
-    located,
-)
+from sktl.features._kernels import energy_kernel, frame_loader, located
 
 DTYPES = [("float32", "float32"), ("float32", "float64"), ("float64", "float64")]
 
@@ -29,7 +24,7 @@ def test_frames_are_cut_padded_and_windowed(clip_dtype, dtype, frame_length, hop
     for n_samples in (1, 5, 30, 101):
         clip = rng.normal(size=n_samples).astype(clip_dtype)
         clip.flags.writeable = False
-        n_frames = framing.n_frames(n_samples) + 2
+        n_frames = framing.counts([n_samples])[0] + 2
         expected = framing.cut(torch.tensor(clip)[None], n_frames)[0].numpy() * window
         actual = np.full((n_frames, frame_length), np.nan, dtype=dtype)
         load = frame_loader(clip_dtype, dtype)
@@ -63,23 +58,3 @@ def test_addresses_are_those_of_numpy_and_types_are_checked():
             located([wrong], outs[:1])
     with pytest.raises(TypeError, match="No matching definition"):
         located(clips[:1], [np.zeros((4, 5), dtype="float32").T])
-
-
-@pytest.mark.parametrize("error", [RuntimeError("no locator"), OSError(28, "full"), EOFError()])
-def test_kernels_work_where_no_cache_can_be_written_or_read(monkeypatch, error):
-    import numba
-
-    njit = numba.njit
-
-    def without_cache(*args, cache=False, **options):
-        if cache:
-            raise error
-        return njit(*args, **options)
-
-    def double(x):
-        x *= 2.0
-
-    monkeypatch.setattr(numba, "njit", without_cache)
-    values = np.ones(3)
-    compiled(double, "void(float64[::1])")(values)
-    assert (values == 2.0).all()

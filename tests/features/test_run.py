@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 
 
 def layout_of(clips, plan):
-    return Layout([plan.framing.n_frames(len(clip)) for clip in clips])
+    return Layout(plan.framing.counts(map(len, clips)))
 
 
 def run(clips, layout, plan):
