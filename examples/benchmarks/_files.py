@@ -1,7 +1,6 @@
 """Time of decoding alone, computing alone, and both as our transformers do it."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,18 +70,17 @@ def _steps(
 ) -> dict[str, Run]:
     from _peers import transformer_of
 
-    from sktl.audio import load_audio
+    from sktl.audio import validate_clips
 
     transformer = transformer_of(case, device="cpu", n_jobs=n_threads)
-    pool = ThreadPoolExecutor(n_threads)
 
-    def decode(share: list[Path]) -> list[np.ndarray]:
-        return [load_audio(path, case.sr) for path in share]
+    def decode() -> None:
+        read = validate_clips(transformer, paths, sr=case.sr, reset=True, n_jobs=n_threads)
+        for _ in read.chunks(size=512, max_samples=2**19):
+            pass
 
-    # Not file by file, since waking a thread takes longer than reading a short file.
-    shares = [paths[i::n_threads] for i in range(n_threads)]
     return {
-        "decode": lambda: list(pool.map(decode, shares)),
+        "decode": decode,
         "compute": lambda: transformer.transform(clips),
         "both": lambda: transformer.transform(paths),
     }

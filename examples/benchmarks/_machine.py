@@ -8,6 +8,7 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,17 +43,14 @@ def calibration() -> str:
     n = 1024
     a = torch.randn(n, n, generator=torch.Generator().manual_seed(0))
     a @ a
-    seconds = []
-    for _ in range(7):
-        start = time.perf_counter()
-        a @ a
-        seconds.append(time.perf_counter() - start)
+    seconds = [_seconds(lambda: a @ a) for _ in range(7)]
+    worth = [f"{_two_threads(work):.2f}" for work in (hashing, products)]
     torch.set_num_threads(before)
     load = ", ".join(f"{value:.2f}" for value in os.getloadavg())
     speed = 2 * n**3 / np.median(seconds) / 1e9
     return (
-        f"{speed:.0f} GFLOP/s in float32 at n = {n}; two threads that share nothing "
-        f"{_two_threads():.2f} × one; load {load}"
+        f"{speed:.0f} GFLOP/s in float32 at n = {n}; two threads that share nothing: "
+        f"{worth[0]} × one at hashing, {worth[1]} × at products in the cache; load {load}"
     )
 
 
@@ -60,12 +58,29 @@ def hashing(n_threads: int) -> Callable[[], None]:
     """A fixed amount of work that needs no lock and little memory, shared by threads."""
     data = bytes(2**20)
 
-    def work() -> None:
+    def work(_: int) -> None:
         for _ in range(120 // n_threads):
             hashlib.sha256(data)
 
+    return _in_threads(work, n_threads)
+
+
+def products(n_threads: int) -> Callable[[], None]:
+    """The same of products of matrices that stay in the cache, each thread with its own."""
+    shape = n_threads, 256, 256
+    values = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    results = torch.empty(shape)
+
+    def work(index: int) -> None:
+        for _ in range(240 // n_threads):
+            torch.mm(values[index], values[index], out=results[index])
+
+    return _in_threads(work, n_threads)
+
+
+def _in_threads(work: Callable[[int], None], n_threads: int) -> Callable[[], None]:
     def run() -> None:
-        threads = [Thread(target=work) for _ in range(n_threads)]
+        threads = [Thread(target=work, args=(index,)) for index in range(n_threads)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -74,16 +89,16 @@ def hashing(n_threads: int) -> Callable[[], None]:
     return run
 
 
-def _two_threads() -> float:
+def _two_threads(work: Callable[[int], Callable[[], None]]) -> float:
     """What a second core is worth at the moment."""
+    one, two = work(1), work(2)
+    return float(np.median([_seconds(one) / _seconds(two) for _ in range(7)]))
 
-    def seconds(run: Callable[[], None]) -> float:
-        start = time.perf_counter()
-        run()
-        return time.perf_counter() - start
 
-    one, two = hashing(1), hashing(2)
-    return float(np.median([seconds(one) / seconds(two) for _ in range(7)]))
+def _seconds(run: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
 
 
 def copy_bandwidth() -> float:

@@ -6,7 +6,7 @@ import numpy as np
 from _files import FileTimes
 from _floor import FLOOR
 from _formats import FormatCost
-from _measure import HASHING, Result
+from _measure import YARDSTICKS, Result
 from _peers import OURS
 from _reference import TOLERANCES
 from _timing import Spread, digits, ratio
@@ -104,12 +104,12 @@ def _report_threads(report: Report, result: Result, threads: list[int]) -> None:
     header = ["wall-clock µs a frame", "1 thread", *(f"{n} threads" for n in threads[1:])]
     header += [f"1 / {n}" for n in threads[1:]]
     rows = []
-    for name in [*result.errors, HASHING]:
+    for name in [*result.errors, *YARDSTICKS]:
         if (name, threads[-1]) not in result.times:
             continue
         walls = [result.times[name, n].wall for n in threads]
         row = [str(Spread.of(wall) * (1e6 / result.n_frames)) for wall in walls]
-        if name == HASHING:
+        if name in YARDSTICKS:
             row = ["–" for _ in walls]
         rows.append([name, *row, *(str(ratio(walls[0], wall)) for wall in walls[1:])])
     report.table(header, rows)
@@ -168,8 +168,9 @@ def _milliseconds(cost: FormatCost) -> str:
 def report_files(report: Report, measured: dict[str, FileTimes], threads: list[int]) -> None:
     """Wall-clock seconds and the ratio of both steps to the longer one."""
     report.text(
-        "Wall-clock time; decoding alone is `load_audio`, computing alone takes the decoded clips. "
-        "Both use `n_jobs` threads when measured alone."
+        "Wall-clock time. Decoding alone is the reader of the transformers, without what they "
+        "compute; computing alone takes the decoded clips. Each uses `n_jobs` threads, both "
+        "together as many for each step."
     )
     header = ["log-mel of files", "n_jobs", "decode ms", "compute ms", "both ms", "both / longer"]
     rows = []

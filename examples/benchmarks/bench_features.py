@@ -54,11 +54,12 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--cases", nargs="+", choices=SECTIONS, default=list(SECTIONS))
-    parser.add_argument("--quick", action="store_true", help="few, short clips and two rounds")
+    parser.add_argument("--quick", action="store_true", help="few short clips, one thread")
     parser.add_argument("--output", type=Path, help="file for the tables")
     options = parser.parse_args()
     options.threads = [1] if options.device == "cuda" else sorted({1, *options.threads})
-    options.rounds = 2 if options.quick else options.rounds
+    if options.quick:
+        options.rounds, options.threads = 2, [1]
     options.before = calibration()
     return options
 

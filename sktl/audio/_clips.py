@@ -192,8 +192,11 @@ class Clips:
             try:
                 return np.ascontiguousarray(clip, dtype=self.dtype)
             except FloatingPointError:
+                largest = np.finfo(self.dtype).max
+                too_large = ((np.abs(to_numpy(row)) > largest).any() for row in self.rows)
                 raise ValueError(
-                    f"X holds values too large for {self.dtype}; give floats in [-1, 1]."
+                    f"X[{list(too_large).index(True)}] holds values too large for {self.dtype}; "
+                    "give floats in [-1, 1]."
                 ) from None
 
     def _arrays(self, max_samples: int) -> Iterator[Any]:

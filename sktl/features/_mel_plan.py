@@ -172,6 +172,8 @@ def window_values(window: Any, win_length: int | None, n_fft: int) -> np.ndarray
         )
     if not np.isfinite(values).all():
         raise ValueError("window holds NaN or infinity; give finite values, or a name.")
+    if not values.any():
+        raise ValueError("window is zero everywhere, and so would be all features; give a name.")
     before = (n_fft - length) // 2
     return np.pad(values, (before, n_fft - length - before))
 

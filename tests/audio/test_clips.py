@@ -190,5 +190,8 @@ def test_arrays_come_out_contiguous_and_are_not_copied_without_need():
 
 
 def test_values_too_large_for_the_dtype_are_refused():
-    with pytest.raises(ValueError, match=r"too large for float32; give floats in \[-1, 1\]"):
-        list(validate(np.full((2, 3), 1e300)).chunks(2))
+    clips = np.zeros((5, 3))
+    clips[3, 1] = -1e300
+    for X in (clips, list(clips), list(map(torch.tensor, clips))):
+        with pytest.raises(ValueError, match=r"^X\[3\] holds values too large for float32; give"):
+            list(validate(X).chunks(2))

@@ -120,6 +120,11 @@ def test_shorter_window_lies_in_the_middle(kind):
     assert values[2:7].all() or kind == "hann"
 
 
+def test_window_of_zeros_is_refused():
+    with pytest.raises(ValueError, match="window is zero everywhere"):
+        window_values(np.zeros(5), None, 5)
+
+
 def test_window_that_is_not_finite_is_refused():
     with pytest.raises(ValueError, match="window holds NaN or infinity"):
         window_values(np.full(5, np.nan), None, 5)
