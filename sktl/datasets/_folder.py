@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import Bunch
 
+from ._base import first_few
+
 __all__ = ["load_audio_folder"]
 
 _EXTENSIONS = (".aif", ".aiff", ".au", ".flac", ".mp3", ".ogg", ".opus", ".wav")
-_N_NAMED = 5
 
 
 class _File(NamedTuple):
@@ -55,7 +56,7 @@ def load_audio_folder(
     :class:`~sklearn.utils.Bunch`
         Dictionary-like object with attributes
 
-        paths : list of str
+        data, paths : list of str
             Files, sorted by path.
         target : ndarray of int of shape (n_files,)
             Index of the class in `target_names`.
@@ -104,8 +105,10 @@ def load_audio_folder(
     files = sorted(_list_files(root, domain, _endings(extensions)))
     target_names = sorted({file.label for file in files})
     numbers = _number_domains({file.domain for file in files}, domain, target_domains)
+    paths = [str(file.path) for file in files]
     return Bunch(
-        paths=[str(file.path) for file in files],
+        data=paths,
+        paths=paths,
         target=np.array([target_names.index(file.label) for file in files]),
         target_names=target_names,
         sample_domain=np.array([numbers[file.domain] for file in files]),
@@ -147,8 +150,8 @@ def _subfolders(folder: Path, kind: str, endings: tuple[str, ...] = ()) -> list[
     stray = sorted(entry.name for entry in entries if _is_audio(entry, endings) and entry.is_file())
     if stray:
         raise ValueError(
-            f"{folder} holds audio files that lie in no {kind} folder: {_list(stray)}; put them "
-            f"into one sub-folder per {kind}."
+            f"{folder} holds audio files that lie in no {kind} folder: {first_few(stray)}; put "
+            f"them into one sub-folder per {kind}."
         )
     return folders
 
@@ -167,7 +170,7 @@ def _audio_files(folder: Path, kind: str, endings: tuple[str, ...]) -> list[Path
             else:
                 others.add(file.suffix or name)
     if not files:
-        seen = f"; it holds files of other kinds: {_list(sorted(others))}" if others else ""
+        seen = f"; it holds files of other kinds: {first_few(sorted(others))}" if others else ""
         raise ValueError(
             f"The {kind} folder {folder} has no audio files ({', '.join(endings)}){seen}. Remove "
             "it, fill it, or name other extensions."
@@ -205,8 +208,3 @@ def _number_domains(
         label: -number if label in targets else number
         for number, label in enumerate(ordered, start=1)
     }
-
-
-def _list(names: list[str]) -> str:
-    more = len(names) - _N_NAMED
-    return ", ".join(names[:_N_NAMED]) + (f" and {more} more" if more > 0 else "")

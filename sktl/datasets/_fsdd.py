@@ -2,25 +2,21 @@
 
 import gzip
 import os
-import shutil
-import tarfile
-import tempfile
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from sklearn.utils import Bunch
 
-from .._download import fetch_file, file_sha256
+from .._download import file_sha256
 from ..exceptions import DownloadError
-from ._base import DIGIT_NAMES, SHIPPED, data_folder, description
+from ._archive import fetch_archive
+from ._base import DIGIT_NAMES, SHIPPED, data_folder, description, first_few
 
 __all__ = ["fetch_fsdd"]
 
 _URL = "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.tar.gz"
-_N_NAMED = 5
-_LARGEST_BYTES = 1_000_000
+_MAX_BYTES = 100_000_000
 
 
 def fetch_fsdd(
@@ -61,7 +57,7 @@ def fetch_fsdd(
     data : :class:`~sklearn.utils.Bunch`
         Dictionary-like object with attributes
 
-        paths : list of 3000 str
+        data, paths : list of 3000 str
             WAV files, sorted by digit, speaker and take.
         target : ndarray of int of shape (3000,)
             Digit spoken.
@@ -117,6 +113,7 @@ def fetch_fsdd(
         return paths, target
     take = np.array([take for _, _, take in facts])
     return Bunch(
+        data=paths,
         paths=paths,
         target=target,
         target_names=list(DIGIT_NAMES),
@@ -157,57 +154,26 @@ def _check(folder: Path, manifest: dict[str, str], verify: bool) -> None:
         if names:
             raise DownloadError(
                 f"{len(names)} of the {len(manifest)} files of the Free Spoken Digit Dataset in "
-                f"{folder} are {fault}: {_list(names)}. Move that folder away to download the "
+                f"{folder} are {fault}: {first_few(names)}. Move that folder away to download the "
                 "data set again, or put the published files there."
             )
 
 
-def _list(names: list[str]) -> str:
-    more = len(names) - _N_NAMED
-    return ", ".join(names[:_N_NAMED]) + (f" and {more} more" if more > 0 else "")
-
-
 def _download(folder: Path, manifest: dict[str, str]) -> Path:
-    """Download the archive; move its recordings into `folder` once all are verified."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as scratch:
-        archive = Path(scratch) / "fsdd.tar.gz"
-        try:
-            fetch_file(_URL, archive)
-        except DownloadError as error:
-            reason = str(error).partition(". Try again later")[0]
-            raise DownloadError(
-                f"{reason}. Try again later, or unpack the archive's folder recordings into "
-                f"{folder}."
-            ) from error
-        recordings = Path(scratch) / "recordings"
-        recordings.mkdir()
-        _unpack(archive, recordings, manifest)
-        _check(recordings, manifest, verify=True)
-        target = folder / "recordings"
-        try:
-            os.rename(recordings, target)
-        except OSError:
-            # Another process was faster, or the user has a folder of that name.
-            if _find(folder, manifest) is None:
-                raise
-            _check(target, manifest, verify=True)
-    return target
+    """Download the archive; its recordings come into `folder` once all are verified."""
+    recordings = folder / "recordings"
+    fetch_archive(
+        _URL,
+        recordings,
+        by_hand=f"unpack the archive's folder recordings into {folder}",
+        check=lambda found: _check(found, manifest, verify=True),
+        place=lambda path: _place(path, manifest),
+        max_bytes=_MAX_BYTES,
+    )
+    return recordings
 
 
-def _unpack(archive: Path, folder: Path, manifest: dict[str, str]) -> None:
-    """Copy the files of the manifest, and nothing else, out of the archive."""
-    try:
-        with tarfile.open(archive) as tar:
-            for member in tar:
-                *_, parent, name = ("", "", *member.name.split("/"))
-                wanted = parent == "recordings" and name in manifest
-                if wanted and member.isreg() and member.size <= _LARGEST_BYTES:
-                    source = tar.extractfile(member)
-                    assert source is not None
-                    with source, open(folder / name, "wb") as copy:
-                        shutil.copyfileobj(source, copy)
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DownloadError(
-            f"What came from {_URL} is not an archive that can be read ({error}). Try again later."
-        ) from error
+def _place(path: str, manifest: dict[str, str]) -> str | None:
+    """Name of a published recording, None for any other file."""
+    *_, parent, name = ("", "", *path.split("/"))
+    return name if parent == "recordings" and name in manifest else None
