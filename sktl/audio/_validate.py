@@ -105,8 +105,10 @@ def validate_clips(
             vars(estimator).pop(name, None)
     rows = list(X)
     if is_path(rows[0]):
-        _check_paths(rows, on_error)
-        return Clips(rows, sr, from_files=True, n_threads=n_threads, **options)
+        paths = _to_paths(rows)
+        if on_error == "raise":
+            _check_paths(paths)
+        return Clips(paths, sr, from_files=True, n_threads=n_threads, **options)
     keep_tensors = keep_tensors and all(map(is_tensor, rows))
     if keep_tensors:
         _check_tensors(rows)
@@ -233,8 +235,8 @@ def _check_scaled(name: str, values: Any) -> None:
     )
 
 
-def _check_paths(rows: list[Any], on_error: str) -> None:
-    """Name the first element that is no path, else every path of no file."""
+def _to_paths(rows: list[Any]) -> list[str]:
+    """Paths as they are opened; name the first element that is none."""
     kinds = {kind for kind in set(map(type, rows)) if not issubclass(kind, str | os.PathLike)}
     if kinds:
         index = next(i for i, path in enumerate(rows) if type(path) in kinds)
@@ -242,17 +244,20 @@ def _check_paths(rows: list[Any], on_error: str) -> None:
             f"X[{index}] is a {type(rows[index]).__name__} but X[0] is a path; give arrays only "
             "or paths only."
         )
-    if on_error == "nan":
-        return
-    others = [path for path in map(os.fspath, rows) if not _looks_like_a_file(path)]
+    return list(map(os.fspath, rows))
+
+
+def _check_paths(paths: list[str]) -> None:
+    """Name every path of no file."""
+    others = [path for path in paths if not _looks_like_a_file(path)]
     folders = [path for path in others if os.path.isdir(path)]
     missing = [path for path in others if not os.path.isdir(path)]
     problems = []
     if missing:
-        problems.append(name_all("audio files do not exist", missing, len(rows)))
+        problems.append(name_all("audio files do not exist", missing, len(paths)))
     if folders:
         advice = "paths are folders; give the files in them, e.g. " + files_in("folder")
-        problems.append(name_all(advice, folders, len(rows)))
+        problems.append(name_all(advice, folders, len(paths)))
     if problems:
         raise AudioReadError("\n".join(problems))
 

@@ -155,14 +155,10 @@ def window_values(window: Any, win_length: int | None, n_fft: int) -> np.ndarray
     length = n_fft if win_length is None else win_length
     if callable(window):
         values = np.asarray(window(length))
-    elif isinstance(window, str | tuple | Real):
-        try:
-            values = get_window(window, length, fftbins=True)
-        except ValueError as error:
-            raise ValueError(
-                f"window={window!r} is not a window that scipy.signal.get_window knows, such "
-                f"as 'hann' ({error})"
-            ) from error
+    elif isinstance(window, str):
+        values = _named_window(window, length)
+    elif isinstance(window, tuple | Real):
+        values = _known_window(window, length)
     else:
         values = np.asarray(window, dtype=np.float64)
     if values.shape != (length,):
@@ -176,6 +172,22 @@ def window_values(window: Any, win_length: int | None, n_fft: int) -> np.ndarray
         raise ValueError("window is zero everywhere, and so would be all features; give a name.")
     before = (n_fft - length) // 2
     return np.pad(values, (before, n_fft - length - before))
+
+
+def _known_window(window: Any, length: int) -> np.ndarray:
+    try:
+        return get_window(window, length, fftbins=True)
+    except ValueError as error:
+        raise ValueError(
+            f"window={window!r} is not a window that scipy.signal.get_window knows, such "
+            f"as 'hann' ({error})"
+        ) from error
+
+
+@lru_cache(maxsize=32)
+def _named_window(name: str, length: int) -> np.ndarray:
+    """Each transform asks for it twice."""
+    return _known_window(name, length)
 
 
 @lru_cache(maxsize=32)

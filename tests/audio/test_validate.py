@@ -1,7 +1,5 @@
 """Bad clips are refused before any long work, tensors by the same rules as arrays."""
 
-import os
-
 import numpy as np
 import pandas as pd
 import pytest
