@@ -56,7 +56,7 @@ def fetch_file(
     path : str or path-like
         Where to put the file. Missing folders are made.
     sha256 : str, default=None
-        Hexadecimal hash the file must have.
+        Hexadecimal hash the file must have, or its first digits.
     progress : bool, default=True
         Show a progress bar for large files, on a terminal only.
 
@@ -109,7 +109,7 @@ def _store(response: HTTPResponse, path: Path, sha256: str | None, progress: boo
         length = response.headers.get("Content-Length")
         if length is not None and size != int(length):
             raise _Refused(f"expected {int(length)} bytes, received {size}")
-        if sha256 is not None and seen != sha256.lower():
+        if sha256 is not None and not seen.startswith(sha256.lower()):
             raise _Refused(f"expected SHA-256 {sha256.lower()}, received {seen} ({size} bytes)")
         os.replace(part, path)
     finally:

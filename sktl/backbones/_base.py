@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
-import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-__all__ = ["Backbone", "InputSpec", "Units", "segment_mean"]
+from ._units import Units, Values, over_groups
+
+__all__ = ["Backbone", "InputSpec"]
 
 
 @dataclass(frozen=True)
@@ -23,121 +24,20 @@ class InputSpec:
         Sample rate in Hz, for waveforms.
     min_samples : int, default=1
         Shortest clip, in samples, that is not padded with zeros.
+    varying : bool, default=False
+        Whether units of clips of different lengths have different shapes.
 
     Examples
     --------
     >>> from sktl.backbones import InputSpec
     >>> InputSpec("waveform", sr=16000)
-    InputSpec(kind='waveform', sr=16000, min_samples=1)
+    InputSpec(kind='waveform', sr=16000, min_samples=1, varying=False)
     """
 
     kind: Literal["waveform", "spectrogram", "features"]
     sr: int | None = None
     min_samples: int = 1
-
-
-@dataclass
-class Units:
-    """Rows cut into units of one shape: what block 0 takes.
-
-    A waveform network sees each clip as one or more patches; any other row is one unit.
-
-    Parameters
-    ----------
-    values : Tensor of shape (n_units, ...)
-        All units, row after row.
-    offsets : LongTensor of shape (n_rows + 1,), default=None
-        Row i owns ``values[offsets[i]:offsets[i + 1]]``; None for one unit per row.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sktl.backbones import Units
-    >>> units = Units.from_rows([torch.zeros(2, 3), torch.ones(1, 3)])
-    >>> len(units), units.offsets, units.mean()[1]
-    (2, tensor([0, 2, 3]), tensor([1., 1., 1.]))
-    """
-
-    values: Tensor
-    offsets: Tensor | None = None
-
-    @classmethod
-    def from_rows(cls, rows: list[Tensor]) -> "Units":
-        """Concatenate rows of shape (n_units_i, ...)."""
-        values = torch.cat(rows)
-        if all(len(row) == 1 for row in rows):
-            return cls(values)
-        counts = torch.tensor([0] + [len(row) for row in rows])
-        return cls(values, counts.cumsum(0).to(values.device))
-
-    @classmethod
-    def concat(cls, parts: "list[Units]") -> "Units":
-        """All rows of all parts, in order."""
-        values = torch.cat([part.values for part in parts])
-        if all(part.offsets is None for part in parts):
-            return cls(values)
-        counts = torch.cat([part.counts() for part in parts])
-        return cls(values, torch.cat([counts.new_zeros(1), counts.cumsum(0)]))
-
-    def counts(self) -> Tensor:
-        """Count the units of each row."""
-        if self.offsets is None:
-            return torch.ones(len(self.values), dtype=torch.long, device=self.values.device)
-        return self.offsets.diff()
-
-    def rows(self) -> tuple[Tensor, ...]:
-        """One tensor of shape (n_units_i, ...) per row."""
-        if self.offsets is None:
-            return self.values.split(1)
-        return self.values.split(self.offsets.diff().tolist())
-
-    def take(self, index: Tensor) -> "Units":
-        """Rows `index`, in that order."""
-        if self.offsets is None:
-            return Units(self.values.index_select(0, index))
-        counts = self.offsets.diff()[index]
-        offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-        shift = torch.repeat_interleave(self.offsets[index] - offsets[:-1], counts)
-        position = torch.arange(len(shift), device=index.device) + shift
-        return Units(self.values.index_select(0, position), offsets)
-
-    def mean(self) -> Tensor:
-        """Mean over the units of each row: (n_rows, d) for units of shape (d,)."""
-        return self.values if self.offsets is None else segment_mean(self.values, self.offsets)
-
-    def __len__(self) -> int:
-        return len(self.values) if self.offsets is None else len(self.offsets) - 1
-
-
-def segment_mean(values: Tensor, offsets: Tensor) -> Tensor:
-    """Average the units of each row.
-
-    Parameters
-    ----------
-    values : Tensor of shape (n_units, d)
-        All units, row after row.
-    offsets : Tensor of shape (n_rows + 1,)
-        Where each row's units begin; the last entry is n_units.
-
-    Returns
-    -------
-    Tensor of shape (n_rows, d)
-        NaN for a row without units.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from sktl.backbones import segment_mean
-    >>> segment_mean(torch.tensor([[1.0], [3.0], [7.0]]), torch.tensor([0, 2, 3]))
-    tensor([[2.],
-            [7.]])
-    """
-    counts = offsets.diff()
-    row = torch.repeat_interleave(
-        torch.arange(len(counts), device=values.device), counts, output_size=len(values)
-    )
-    total = values.new_zeros(len(counts), *values.shape[1:]).index_add(0, row, values)
-    return total / counts.to(values.dtype).unsqueeze(1)
+    varying: bool = False
 
 
 class Backbone(nn.Module):
@@ -196,6 +96,10 @@ class Backbone(nn.Module):
     cuttable: bool = True
     uncut_reason: str = ""
     fixed_statistics: bool = False
+    time_axis: ClassVar[Mapping[int, int]] = {3: 2, 4: 2}
+    """Axis of time in activations of so many axes; others have no time."""
+    made_from: tuple[str, tuple[int, ...] | None] | None = None
+    """Name and shape of the rows, of a network that is known by name."""
 
     def train(self, mode: bool = True) -> Self:
         """Set training or eval mode; see `fixed_statistics`."""
@@ -216,18 +120,45 @@ class Backbone(nn.Module):
         """Turn the last block's output into (n_units, embedding_size)."""
         return activations.flatten(1)
 
+    def frames(self, activations: Tensor, local: bool = False) -> Tensor:
+        """Features of each frame of a block's output.
+
+        Parameters
+        ----------
+        activations : Tensor of shape (n_units, ...)
+            Output of a block.
+        local : bool, default=False
+            Keep channels at each frequency, instead of their mean over frequencies.
+
+        Returns
+        -------
+        Tensor of shape (n_units, n_frames, n_features)
+            One frame where the output has no axis of time.
+        """
+        axis = self.time_axis.get(activations.ndim)
+        if axis is None:
+            return activations.flatten(1).unsqueeze(1)
+        moved = activations.movedim(axis, 1)
+        if moved.ndim == 3:
+            return moved
+        return moved.flatten(2) if local else moved.flatten(3).mean(3)
+
     def run_blocks(self, values: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
         """Run ``blocks[start:stop]``."""
         for block in self.blocks[start:stop]:
             values = block(values)
         return values
 
-    def forward(self, values: Tensor, offsets: Tensor | None = None, start: int = 0) -> Tensor:
+    def embed(self, values: Values, start: int = 0) -> Tensor:
+        """Embedding of each unit (n_units, embedding_size), after ``blocks[:start]``."""
+        return over_groups(lambda group: self.pool(self.run_blocks(group, start)), values)
+
+    def forward(self, values: Values, offsets: Tensor | None = None, start: int = 0) -> Tensor:
         """Embed units that have already passed ``blocks[:start]``.
 
         Parameters
         ----------
-        values : Tensor of shape (n_units, ...)
+        values : Tensor of shape (n_units, ...), or Ragged
             Units, or the activations of block ``start - 1``.
         offsets : Tensor of shape (n_rows + 1,), default=None
             Where each row's units begin; None for one unit per row.
@@ -238,10 +169,8 @@ class Backbone(nn.Module):
         -------
         Tensor of shape (n_rows, embedding_size)
         """
-        embedding = self.pool(self.run_blocks(values, start))
-        return embedding if offsets is None else segment_mean(embedding, offsets)
+        return Units(self.embed(values, start), offsets).mean()
 
-    @staticmethod
-    def import_state_dict(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def import_state_dict(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Rename the keys of a published checkpoint to this network's; ours stay."""
         return dict(state)

@@ -1,7 +1,8 @@
 """Small convolutional network on spectrograms."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,7 @@ class CNN(Backbone):
     """
 
     input_spec = InputSpec("spectrogram")
+    time_axis: ClassVar[Mapping[int, int]] = {4: 3}
 
     def __init__(self, channels: Sequence[int] = (16, 32, 64, 128)) -> None:
         super().__init__()

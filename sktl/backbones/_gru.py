@@ -1,5 +1,8 @@
 """Recurrent network on the frames of a spectrogram."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from ._base import Backbone, InputSpec
@@ -48,6 +51,7 @@ class GRU(Backbone):
     """
 
     input_spec = InputSpec("spectrogram")
+    time_axis: ClassVar[Mapping[int, int]] = {3: 1}
 
     def __init__(self, n_bands: int, n_hidden: int = 64, n_layers: int = 2) -> None:
         super().__init__()

@@ -1,135 +1,22 @@
 """Backbones by name, and every other way to give one."""
 
-import difflib
-import math
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from sklearn.exceptions import NotFittedError
 from torch import nn
 
+from .._random import torch_seed
 from ._base import Backbone, InputSpec
-from ._cnn import CNN
-from ._gru import GRU
+from ._catalogue import Kind, RowShape, available_backbones, find
 from ._handle import ModuleHandle
-from ._mlp import MLP
+from ._hear import PREFIX, HearBackbone, is_hear
 from ._module import copy_module, module_spec, reinitialize, wrap_module
-from ._weights import (
-    WeightsFile,
-    WeightsSource,
-    check_weights,
-    fill,
-    locate,
-    read_state,
-)
-from ._yamnet import YAMNet
+from ._saved import describe, is_saved, read_description, read_tensors
+from ._weights import check_weights, fill, locate_all, read_state
 
-__all__ = ["available_backbones", "input_kind", "make_backbone"]
-
-Kind = Literal["waveform", "spectrogram", "features"]
-RowShape = tuple[int, ...] | None
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A network known by name; `build` takes the shape of a row."""
-
-    kind: Kind
-    build: Callable[[RowShape], Backbone]
-    source: WeightsSource | None = None
-    licence: str | None = None
-    origin: str | None = None
-
-
-def _build_mlp(row_shape: RowShape) -> Backbone:
-    if not row_shape:
-        raise ValueError("'mlp' takes rows of numbers: give X as an array (n, n_features).")
-    return MLP(math.prod(row_shape))
-
-
-def _bands(name: str, row_shape: RowShape) -> int:
-    if row_shape is None or len(row_shape) != 2:
-        shape = "a list" if row_shape is None else f"rows of shape {row_shape}"
-        raise ValueError(
-            f"{name!r} takes spectrograms, an array of shape (n, n_bands, n_frames), but X is "
-            f"{shape}; MelSpectrogram makes them from clips."
-        )
-    return row_shape[0]
-
-
-def _build_cnn(row_shape: RowShape) -> Backbone:
-    _bands("cnn", row_shape)
-    return CNN()
-
-
-def _build_gru(row_shape: RowShape) -> Backbone:
-    return GRU(_bands("gru", row_shape))
-
-
-def _build_yamnet(row_shape: RowShape) -> Backbone:
-    return YAMNet()
-
-
-def _build_speech_mini(row_shape: RowShape) -> Backbone:
-    from ._speech_mini import SpeechMini
-
-    return SpeechMini()
-
-
-_SPEECH_MINI_FILE = WeightsFile(
-    "speech-mini.safetensors",
-    sha256="3cd9fdf68ea1b6b02022229390d23299565a93a69955629c37133fc4e2eba08a",
-)
-_YAMNET_FILES = (
-    WeightsFile(
-        "yamnet.safetensors",
-        sha256="6fab0fd6822bbe4e425f9e0d6b01ebc8561bacf2c31a1ec669ea1f599a5f4398",
-    ),
-    WeightsFile(
-        "yamnet.pth",
-        url="https://github.com/w-hc/torch_audioset/releases/download/v0.1/yamnet.pth",
-    ),
-)
-
-_ENTRIES = {
-    "cnn": Entry("spectrogram", _build_cnn),
-    "gru": Entry("spectrogram", _build_gru),
-    "mlp": Entry("features", _build_mlp),
-    "speech-mini": Entry(
-        "waveform",
-        _build_speech_mini,
-        WeightsSource((_SPEECH_MINI_FILE,), shipped=True),
-        "BSD-3-Clause",
-        "trained on synthetic speech by this package",
-    ),
-    "yamnet": Entry(
-        "waveform",
-        _build_yamnet,
-        WeightsSource(_YAMNET_FILES),
-        "Apache-2.0",
-        "https://github.com/tensorflow/models/tree/master/research/audioset/yamnet",
-    ),
-}
-
-
-def available_backbones() -> list[str]:
-    """Names that ``backbone=`` knows.
-
-    Returns
-    -------
-    list of str
-        In alphabetical order.
-
-    Examples
-    --------
-    >>> from sktl.backbones import available_backbones
-    >>> available_backbones()
-    ['cnn', 'gru', 'mlp', 'speech-mini', 'yamnet']
-    """
-    return sorted(_ENTRIES)
+__all__ = ["input_kind", "make_backbone"]
 
 
 def input_kind(backbone: Any) -> Kind | None:
@@ -151,8 +38,12 @@ def input_kind(backbone: Any) -> Kind | None:
     >>> input_kind("yamnet")
     'waveform'
     """
+    if is_saved(backbone):
+        return find(read_description(backbone).name).kind
+    if is_hear(backbone):
+        return "waveform"
     if isinstance(backbone, str):
-        return _entry(backbone).kind
+        return find(backbone).kind
     if isinstance(backbone, nn.Module):
         return module_spec(backbone).kind
     if hasattr(backbone, "get_params") and not isinstance(backbone, type):
@@ -173,13 +64,15 @@ def make_backbone(
 
     Parameters
     ----------
-    backbone : str, Module, callable, ModuleHandle or estimator
-        One of :func:`available_backbones`; a module (copied) or a function that makes one; or
-        a fitted network estimator of this package, whose trained backbone is copied.
+    backbone : str, path-like, Module, callable, ModuleHandle or estimator
+        One of :func:`available_backbones`; "hear:" and the name of a module with the interface
+        of the HEAR benchmark; a file that :func:`save_backbone` wrote; a module (copied) or a
+        function that makes one; or a fitted network estimator of this package, whose trained
+        backbone is copied.
     weights : {"pretrained"}, path-like or None, default="pretrained"
         Published or given weights ("mlp", "cnn" and "gru" have none and start at random), a
-        .safetensors, .pth or .pt file, or None for random ones, drawn from torch's global
-        generator.
+        .safetensors, .pth or .pt file (for "hear:", whatever its load_model takes), or None for
+        random ones, drawn from torch's global generator.
     row_shape : tuple of int, default=None
         Shape of one row of X, which some networks are built to; None for lists of clips.
     dtype : torch.dtype, default=torch.float32
@@ -208,26 +101,62 @@ def make_backbone(
     >>> len(body.blocks), body.embedding_size
     (3, 4)
     """
-    check_weights(weights)
+    if not is_hear(backbone):
+        check_weights(weights)
     if row_shape is not None:
         row_shape = tuple(row_shape)
-    if isinstance(backbone, str):
+    if is_saved(backbone):
+        body = _from_file(backbone, weights, row_shape)
+    elif is_hear(backbone):
+        body = _from_hear(backbone, weights)
+    elif isinstance(backbone, str):
         body = _from_name(backbone, weights, row_shape)
     else:
         body = wrap_module(_own_module(backbone, weights), row_shape)
     return body.to(device="cpu", dtype=dtype).train()
 
 
-def _from_name(name: str, weights: Any, row_shape: RowShape) -> Backbone:
-    entry = _entry(name)
-    body = entry.build(row_shape)
-    path = weights
-    if weights == "pretrained":
-        path = None if entry.source is None else locate(entry.source)
-    if path is None:
-        return body
+def _from_file(path: str | os.PathLike[str], weights: Any, row_shape: RowShape) -> Backbone:
+    """The network of a file, with its tensors unless other weights are asked for."""
+    name, built_to, fixed_statistics = read_description(path)
+    if built_to is not None and row_shape not in (None, built_to):
+        raise ValueError(
+            f"The network of {path} was built to rows of shape {built_to}, but X has rows of "
+            f"shape {row_shape}."
+        )
+    if weights != "pretrained":
+        return _from_name(name, weights, built_to)
+    with torch_seed(0):  # a copy of a network draws nothing either
+        body = _from_name(name, None, built_to)
+    fill(body, read_tensors(path)[0], str(path))
+    body.fixed_statistics = fixed_statistics
+    return body
+
+
+def _from_hear(name: str, weights: Any) -> Backbone:
+    if weights is None:
+        raise ValueError(
+            f"weights=None, but backbone={name!r} comes with weights of its own; give "
+            "'pretrained', or the path that its load_model takes."
+        )
+    path = None if weights == "pretrained" else weights
+    body = HearBackbone(name.removeprefix(PREFIX), path)
     body.fixed_statistics = True
-    fill(body, body.import_state_dict(read_state(path)), str(path))
+    return body
+
+
+def _from_name(name: str, weights: Any, row_shape: RowShape) -> Backbone:
+    entry = find(name)
+    body = entry.build(row_shape)
+    describe(body, name, row_shape)
+    if weights is None or (weights == "pretrained" and entry.source is None):
+        return body
+    paths = [weights]
+    if weights == "pretrained" and entry.source is not None:
+        paths = locate_all(entry.source)
+    state = {key: value for path in paths for key, value in read_state(path).items()}
+    body.fixed_statistics = True
+    fill(body, body.import_state_dict(state), " and ".join(map(str, paths)))
     return body
 
 
@@ -258,8 +187,9 @@ def _new_module(backbone: Any) -> nn.Module:
         body.blocks.requires_grad_(True)
         return body
     if not callable(backbone):
+        names = ", ".join(map(repr, available_backbones()))
         raise ValueError(
-            f"backbone={backbone!r} is not understood; give one of {_names()}, an nn.Module, a "
+            f"backbone={backbone!r} is not understood; give one of {names}, an nn.Module, a "
             "function that makes one, a ModuleHandle, or a fitted network estimator."
         )
     return ModuleHandle(backbone).load()
@@ -274,15 +204,3 @@ def _fitted_backbone(estimator: Any) -> Backbone:
         "first, or give the last step of a pipeline. Where it is cloned, as in a grid search, "
         "wrap it: sklearn.frozen.FrozenEstimator(fitted)."
     )
-
-
-def _entry(name: str) -> Entry:
-    if name in _ENTRIES:
-        return _ENTRIES[name]
-    close = difflib.get_close_matches(name.lower(), _ENTRIES, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    raise ValueError(f"backbone={name!r} is unknown; {hint}there are {_names()}.")
-
-
-def _names() -> str:
-    return ", ".join(repr(name) for name in available_backbones())

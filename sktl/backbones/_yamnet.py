@@ -126,8 +126,7 @@ class YAMNet(Backbone):
         """
         return torch.sigmoid(self.classifier(self(units)))
 
-    @staticmethod
-    def import_state_dict(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def import_state_dict(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Rename published keys: ``layer1.`` is ``blocks.0.``."""
         return {
             re.sub(r"^layer(\d+)\.", lambda found: f"blocks.{int(found[1]) - 1}.", key): value

@@ -18,6 +18,7 @@ from .._random import integer_seed, torch_seed
 from .._validation import Interval, StrOptions, _fit_context, check_is_fitted, resolve_device
 from ..audio import Clips
 from ..backbones import Units
+from ..backbones._saved import write_backbone
 from ..embedding._cache import open_store
 from ..embedding._rows import Rows, check_rows, iter_units
 from ..exceptions import NoAdaptationWarning
@@ -348,6 +349,18 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         if sample_weight is not None:
             sample_weight = np.asarray(sample_weight)[known]
         return accuracy_score(y[known], predicted[known], sample_weight=sample_weight)
+
+    def save_backbone(self, path: Any) -> None:
+        """Write the trained body to a file that another estimator takes as ``backbone=path``.
+
+        Parameters
+        ----------
+        path : path-like
+            New file whose name ends in ``.safetensors``; see
+            :func:`sktl.backbones.save_backbone`.
+        """
+        check_is_fitted(self, "net_")
+        write_backbone(self.backbone_, path, self.net_.module_.input_scaler.state_dict())
 
     def __getstate__(self) -> dict[str, Any]:
         """Replace the net by its weights."""

@@ -1,16 +1,19 @@
 """From constructor parameters to a network of the right size."""
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..audio import Clips, is_clips
 from ..backbones import Backbone, ModuleHandle, input_kind, make_backbone
+from ..backbones._hear import is_hear
+from ..backbones._saved import is_saved, read_description, read_tensors
 from ..embedding._rows import Rows, check_array_rows, check_rows
-from ._module import Scaler, TransferModule, make_discriminator, make_head
+from ._module import TransferModule, make_discriminator, make_head
 
 __all__ = [
     "Plan",
@@ -18,7 +21,6 @@ __all__ = [
     "check_frozen_layers",
     "name_of",
     "resolve_input",
-    "trained_module",
 ]
 
 
@@ -36,13 +38,17 @@ class Plan:
     head: str = "linear"
     discriminator_hidden: tuple[int, ...] | None = None
     conditional: bool = False
+    weights: Any = None
+    """What a backbone takes that has no random weights."""
+    start: dict[str, Tensor] | None = field(default=None, compare=False)
+    """Statistics of the rows that the body was trained on, {} if it took them as they were."""
 
     def body(self) -> Backbone:
         """Build the body again, with arbitrary weights."""
         backbone = self.backbone
         if isinstance(backbone, ModuleHandle):
             backbone = ModuleHandle(backbone.factory)
-        weights = None if isinstance(backbone, str) else "pretrained"
+        weights = self.weights if isinstance(backbone, str) else "pretrained"
         body = make_backbone(backbone, weights=weights, row_shape=self.row_shape)
         body.fixed_statistics = self.fixed_statistics
         return body
@@ -74,19 +80,36 @@ def resolve_input(estimator: Any, X: Any) -> tuple[Rows, Backbone, Plan]:
         rows = check_rows(estimator, X, spec, reset=True, n_jobs=estimator.n_jobs)
     else:
         rows = array
-    scaled = isinstance(rows, Clips) or not isinstance(backbone, str)
-    scaler = None
+    named = isinstance(backbone, str) and not is_saved(backbone)
+    start, scaler = _start(backbone), None
     if not isinstance(rows, Clips) and not _is_own(backbone):
         scaler = (rows.shape[1], 1) if spec.kind == "spectrogram" else rows.shape[1:]
-        if (start := trained_module(backbone)) is not None:
+        if start is not None:
             scaler = _same_scaler(start, scaler, name_of(backbone))
+    if is_saved(backbone):  # the file need not be there when the estimator is unpickled
+        backbone = read_description(backbone).name
     shape = None if isinstance(rows, Clips) else shape
-    return rows, body, Plan(backbone, shape, scaler, scaled, dtype, body.fixed_statistics)
+    scaled = isinstance(rows, Clips) or not named
+    return (
+        rows,
+        body,
+        Plan(
+            backbone,
+            shape,
+            scaler,
+            scaled,
+            dtype,
+            body.fixed_statistics,
+            weights=estimator.weights if is_hear(backbone) else None,
+            start=start,
+        ),
+    )
 
 
 def _is_own(backbone: Any) -> bool:
     """Whether it is a network of the user's, which brings its own scaling and precision."""
-    return not isinstance(backbone, str) and not hasattr(backbone, "backbone_")
+    known = isinstance(backbone, str) or is_saved(backbone)
+    return not known and not hasattr(backbone, "backbone_")
 
 
 def _dtype(backbone: Any, array: np.ndarray | None) -> torch.dtype:
@@ -98,16 +121,21 @@ def _dtype(backbone: Any, array: np.ndarray | None) -> torch.dtype:
     return torch.float64 if double else torch.float32
 
 
-def trained_module(backbone: Any) -> TransferModule | None:
-    """Network of a fitted classifier that is given as the backbone."""
-    return getattr(getattr(backbone, "net_", None), "module_", None)
-
-
-def _same_scaler(start: TransferModule, shape: tuple[int, ...], name: str) -> Any:
-    """Shape of the input scaler that the start was trained with; None if it had none."""
-    if not isinstance(start.input_scaler, Scaler):
+def _start(backbone: Any) -> dict[str, Tensor] | None:
+    """Statistics of the rows that a given network was trained on; None for no such network."""
+    if is_saved(backbone):
+        return read_tensors(backbone)[1]
+    module = getattr(getattr(backbone, "net_", None), "module_", None)
+    if module is None:
         return None
-    trained = tuple(start.input_scaler.mean.shape)
+    return {key: value.cpu() for key, value in module.input_scaler.state_dict().items()}
+
+
+def _same_scaler(start: dict[str, Tensor], shape: tuple[int, ...], name: str) -> Any:
+    """Shape of the input scaler that the start was trained with; None if it had none."""
+    if not start:
+        return None
+    trained = tuple(start["mean"].shape)
     if trained != shape:
         raise ValueError(
             f"X has rows of {shape[0]} columns or bands, but the {name} given as backbone was "
@@ -126,14 +154,15 @@ def build_module(plan: Plan, body: Backbone) -> TransferModule:
     head = make_head(plan.head, width, len(plan.classes))
     module = TransferModule(body, head, plan.scaler_shape, plan.scale_embedding, discriminator)
     module.to(plan.dtype)
-    if (start := trained_module(plan.backbone)) is not None:
-        module.input_scaler.load_state_dict(start.input_scaler.state_dict())
+    if plan.start is not None:
+        module.input_scaler.load_state_dict(plan.start)
+        module.scales_input_as_given = True
     return module
 
 
 def name_of(backbone: Any) -> str:
     """A backbone in a message: short, whatever it is."""
-    if isinstance(backbone, str | ModuleHandle):
+    if isinstance(backbone, str | os.PathLike | ModuleHandle):
         return repr(backbone)
     return getattr(backbone, "__name__", type(backbone).__name__)
 

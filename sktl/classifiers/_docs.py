@@ -9,12 +9,13 @@ __all__ = ["with_shared_docs"]
 T = TypeVar("T", bound=type)
 
 BACKBONE = """
-backbone : str, Module, callable or estimator, default="auto"
-    The network body: a name from :func:`sktl.backbones.available_backbones`, the user's own
-    module or zero-argument factory, or a fitted network estimator, whose trained body is the
-    start (in a grid search, wrapped in :class:`sklearn.frozen.FrozenEstimator`, since clones
-    are not fitted). "auto" takes "mlp" for 2-D arrays, "cnn" for 3-D arrays (spectrograms) and
-    "speech-mini" for lists of clips or files.
+backbone : str, path-like, Module, callable or estimator, default="auto"
+    The network body: a name from :func:`sktl.backbones.available_backbones`, a file that
+    `save_backbone` wrote, the user's own module or zero-argument factory, or a fitted network
+    estimator, whose trained body is the start (in a grid search, wrapped in
+    :class:`sklearn.frozen.FrozenEstimator`, since clones are not fitted). "auto" takes "mlp"
+    for 2-D arrays, "cnn" for 3-D arrays (spectrograms) and "speech-mini" for lists of clips or
+    files.
 """
 
 TRAINING = """

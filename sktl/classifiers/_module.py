@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..backbones import Backbone, Units
+from ..backbones._units import Values
 from ..embedding._rows import run_padded
 
 __all__ = ["Scaler", "TransferModule", "make_discriminator", "make_head", "moments"]
@@ -100,6 +101,7 @@ class TransferModule(nn.Module):
         self.head = head
         self.discriminator = discriminator
         self.n_frozen = 0
+        self.scales_input_as_given = False
 
     def freeze(self, n_frozen: int) -> None:
         """Stop the first `n_frozen` blocks from learning; the others learn."""
@@ -124,7 +126,7 @@ class TransferModule(nn.Module):
         with torch.autocast(values.device.type, enabled=False):
             return self.body.run_blocks(values, start, self.n_frozen)
 
-    def embed(self, values: Tensor, offsets: Tensor | None = None, start: int = 0) -> Tensor:
+    def embed(self, values: Values, offsets: Tensor | None = None, start: int = 0) -> Tensor:
         """Scaled embedding of rows whose units have passed ``blocks[:start]``."""
         if start == 0:
             values = self.input_scaler(values)
@@ -132,11 +134,10 @@ class TransferModule(nn.Module):
             with torch.no_grad():
                 values = run_padded(partial(self.run_frozen, start=start), values)
             start = self.n_frozen
-        units = self.body.pool(self.body.run_blocks(values, start))
-        return self.embedding_scaler(Units(units, offsets).mean())
+        return self.embedding_scaler(self.body(values, offsets, start))
 
     def forward(
-        self, values: Tensor, offsets: Tensor | None = None, start: int = 0
+        self, values: Values, offsets: Tensor | None = None, start: int = 0
     ) -> tuple[Tensor, Tensor]:
         """Return embedding and logits, one row each."""
         embedding = self.embed(values, offsets, start)

@@ -18,7 +18,6 @@ from ..backbones import Backbone, Units, fingerprint
 from ..embedding._cache import RowStore, open_store
 from ..embedding._rows import CHUNK_ROWS, Rows, iter_units
 from ._batches import RowSet
-from ._build import trained_module
 from ._callbacks import Reseed, UnfreezeBlocks
 from ._module import Scaler, TransferModule, moments
 from ._net import TransferNet
@@ -187,7 +186,7 @@ def train(
     """
     module.to(device)
     module.freeze(n_frozen)
-    if not continued and trained_module(estimator.backbone) is None:
+    if not continued and not module.scales_input_as_given:
         set_input_scaler(module, data)
     depth = n_frozen if estimator.cache or estimator.memory is not None else 0
     units = units_of(module, data.rows, depth, device, estimator.memory)

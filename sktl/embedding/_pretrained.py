@@ -5,12 +5,19 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin
 
 from .._random import integer_seed, torch_seed
-from .._validation import StrOptions, _fit_context, check_is_fitted, resolve_device
+from .._validation import (
+    StrOptions,
+    _check_feature_names_in,
+    _fit_context,
+    check_is_fitted,
+    resolve_device,
+)
 from ..backbones import fingerprint, make_backbone
 from ._cache import open_store
+from ._layers import POOLINGS, LayerPooling, Pooling, check_layers, name_of
 from ._rows import check_rows, iter_units
 
 __all__ = ["PretrainedEmbedding", "row_shape"]
@@ -22,7 +29,7 @@ def row_shape(X: Any) -> tuple[int, ...] | None:
     return tuple(shape[1:]) if shape is not None and len(shape) > 1 else None
 
 
-class PretrainedEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class PretrainedEmbedding(TransformerMixin, BaseEstimator):
     """Map every clip to the embedding of a pretrained network.
 
     A clip longer than the network's input is cut into patches, whose embeddings are
@@ -35,6 +42,16 @@ class PretrainedEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         module or zero-argument factory, or a fitted network estimator of this package.
     weights : {"pretrained"}, path-like or None, default="pretrained"
         Published weights, a file of weights, or None for random ones.
+    layers : "last", "all", int or list of int, default="last"
+        What makes the embedding: that of the network; or the output of blocks, counted as in
+        Python, one after the other. Middle layers can know more of a task than the last one
+        (Niizumi et al., "Composing general audio representation by fusing multilayer features
+        of a pre-trained model", EUSIPCO 2022).
+    pooling : {"mean", "max", "mean_max", "mean_std"}, default="mean"
+        Over time: over all frames of all patches of a clip.
+    local : bool, default=False
+        Of the output of blocks, keep channels at each frequency, instead of their mean over
+        frequencies (Niizumi et al., 2022).
     memory : path-like or joblib.Memory, default=None
         Folder where embeddings of single rows are kept and found again.
     on_error : {"raise", "nan"}, default="raise"
@@ -72,6 +89,9 @@ class PretrainedEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     _parameter_constraints = {
         "backbone": "no_validation",
         "weights": "no_validation",
+        "layers": "no_validation",
+        "pooling": [StrOptions(set(POOLINGS))],
+        "local": ["boolean"],
         "memory": "no_validation",
         "on_error": [StrOptions({"raise", "nan"})],
         "device": "no_validation",
@@ -84,6 +104,9 @@ class PretrainedEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         backbone: Any = "speech-mini",
         *,
         weights: Any = "pretrained",
+        layers: Any = "last",
+        pooling: Pooling = "mean",
+        local: bool = False,
         memory: Any = None,
         on_error: Literal["raise", "nan"] = "raise",
         device: Any = "auto",
@@ -92,6 +115,9 @@ class PretrainedEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     ) -> None:
         self.backbone = backbone
         self.weights = weights
+        self.layers = layers
+        self.pooling = pooling
+        self.local = local
         self.memory = memory
         self.on_error = on_error
         self.device = device
@@ -120,8 +146,16 @@ class PretrainedEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             body = make_backbone(self.backbone, weights=self.weights, row_shape=row_shape(X))
         spec, n_jobs, on_error = body.input_spec, self.n_jobs, self.on_error
         check_rows(self, X, spec, reset=True, n_jobs=n_jobs, on_error=on_error)
+        name = name_of(self.backbone)
+        layers = check_layers(self.layers, len(body.blocks), name)
+        if layers is not None and not body.cuttable:
+            raise ValueError(
+                f"layers={self.layers!r}, but the layers of {name} are not known: "
+                f"{body.uncut_reason}."
+            )
         self.backbone_ = body.requires_grad_(False).eval()
-        self._n_features_out = body.embedding_size
+        self._statistics = LayerPooling(layers, self.pooling, self.local)
+        self._widths = self._statistics.widths(body, row_shape(X))
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -134,7 +168,7 @@ class PretrainedEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
         Returns
         -------
-        ndarray of shape (n_clips, embedding_size), float32
+        ndarray of shape (n_clips, n_columns), float32
             One embedding per row.
         """
         check_is_fitted(self)
@@ -145,19 +179,38 @@ class PretrainedEmbedding(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         device = resolve_device(self.device)
         body.to(device)
 
+        statistics = self._statistics
+
         def embed(values: torch.Tensor) -> torch.Tensor:
-            return body.pool(body.run_blocks(values))
+            return statistics.unit_statistics(body, values)
 
         store = None
         if self.memory is not None:
-            store = open_store(self.memory, f"embedding {fingerprint(body)}")
+            store = open_store(self.memory, f"embedding {statistics} {fingerprint(body)}")
         parts = [
-            units.mean().cpu().numpy()
+            statistics.rows(units, self._widths).float().cpu().numpy()
             for units in iter_units(
                 rows, body, embed, device=device, dtype=torch.float32, store=store
             )
         ]
         return np.concatenate(parts)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the columns: network, block, statistic where there are two, number.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Checked against the names seen in `fit`, otherwise ignored.
+
+        Returns
+        -------
+        ndarray of str objects
+        """
+        check_is_fitted(self)
+        _check_feature_names_in(self, input_features, generate_names=False)
+        names = self._statistics.names(name_of(self.backbone), self._widths)
+        return np.array(names, dtype=object)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -1,7 +1,7 @@
 """From the rows of X to units and activations, in chunks of bounded size."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, overload
 
 import numpy as np
 import torch
@@ -9,7 +9,8 @@ from torch import Tensor
 
 from .._validation import validate_data
 from ..audio import Clips, validate_clips
-from ..backbones import Backbone, InputSpec, Units
+from ..backbones import Backbone, InputSpec, Ragged, Units
+from ..backbones._units import Values
 from ._cache import RowStore
 
 __all__ = ["CHUNK_ROWS", "check_array_rows", "check_rows", "iter_units", "pad_rows", "run_padded"]
@@ -71,10 +72,29 @@ def pad_rows(values: Tensor, multiple: int = ROW_MULTIPLE) -> Tensor:
     return torch.cat([values, values.new_zeros(missing, *values.shape[1:])])
 
 
-def run_padded(function: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
+@overload
+def run_padded(function: Callable[[Tensor], Tensor], values: Tensor) -> Tensor: ...
+@overload
+def run_padded(function: Callable[[Tensor], Tensor], values: Values) -> Values: ...
+def run_padded(function: Callable[[Tensor], Tensor], values: Values) -> Values:
     """Apply `function` so that a row's result does not depend on how many rows there are."""
+    if isinstance(values, Ragged):
+        return values.map(function) if values.device.type == "cuda" else _run_each(function, values)
     parts = values.split(CHUNK_ROWS)
     return torch.cat([function(pad_rows(part))[: len(part)] for part in parts])
+
+
+def _run_each(function: Callable[[Tensor], Tensor], values: Ragged) -> Values:
+    """Apply `function` to one unit at a time: padding rows of all shapes would cost more."""
+
+    def run(group: Tensor) -> Tensor:
+        return (
+            torch.cat([function(unit) for unit in group.split(1)])
+            if len(group)
+            else function(group)
+        )
+
+    return values.map(run)
 
 
 def iter_units(
@@ -131,7 +151,7 @@ def _compute_missing(
     for i in missing:
         if (row := chunk[i]) is not None:
             store.put(row, found[i].cpu().numpy())
-    return Units.from_rows([found[i] for i in range(len(chunk))])
+    return Units.from_rows([found[i] for i in range(len(chunk))], body.input_spec.varying)
 
 
 @torch.no_grad()
@@ -160,4 +180,5 @@ def _cut_clips(
     readable = [clip for clip in clips if clip is not None]
     rows = body.front_end(readable or [torch.zeros(1, device=device, dtype=dtype)])
     nothing, remaining = rows[0][:0], iter(rows)
-    return Units.from_rows([nothing if clip is None else next(remaining) for clip in clips])
+    units = [nothing if clip is None else next(remaining) for clip in clips]
+    return Units.from_rows(units, body.input_spec.varying)

@@ -11,11 +11,9 @@ from sktl._random import torch_seed
 from sktl.backbones import (
     Backbone,
     InputSpec,
-    Units,
     available_backbones,
     fingerprint,
     make_backbone,
-    segment_mean,
 )
 
 ROW_SHAPES = {"mlp": (20,), "cnn": (24, 31), "gru": (24, 31)}
@@ -35,7 +33,8 @@ def units_of(body, name, n_rows=3, dtype=torch.float32):
     if body.input_spec.kind != "waveform":
         return noise(n_rows, *ROW_SHAPES[name], dtype=dtype)
     clips = 0.1 * noise(n_rows, body.input_spec.sr, dtype=dtype)
-    return torch.cat(body.front_end(list(clips)))
+    # Of the frames of "crepe", a hundred a second, a few are enough.
+    return torch.cat(body.front_end(list(clips)))[:8]
 
 
 @pytest.fixture(params=available_backbones())
@@ -156,18 +155,3 @@ def test_forward_averages_the_units_of_each_row():
         each = body(units)
         expected = torch.stack([each[:2].mean(0), each[2:].mean(0)])
         torch.testing.assert_close(body(units, offsets), expected)
-
-
-def test_segment_mean_of_uneven_rows():
-    values = torch.tensor([[1.0], [3.0], [10.0]])
-    assert segment_mean(values, torch.tensor([0, 2, 3])).tolist() == [[2.0], [10.0]]
-
-
-def test_units_from_rows_and_back():
-    rows = [noise(2, 3), noise(1, 3, seed=1)]
-    units = Units.from_rows(rows)
-    assert len(units) == 2
-    assert all(torch.equal(a, b) for a, b in zip(units.rows(), rows, strict=True))
-    swapped = units.take(torch.tensor([1, 0]))
-    assert [len(row) for row in swapped.rows()] == [1, 2]
-    assert torch.equal(swapped.values, torch.cat(rows[::-1]))

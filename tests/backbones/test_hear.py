@@ -1,0 +1,104 @@
+"""A module with the interface of the HEAR benchmark is a backbone."""
+
+import pickle
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from sktl import FineTunedClassifier, PretrainedEmbedding
+from sktl.backbones import input_kind, make_backbone
+
+MODEL = """
+import torch
+
+class Model(torch.nn.Module):
+    sample_rate = 8000
+    scene_embedding_size = timestamp_embedding_size = 3
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+        self.gain = torch.nn.Parameter(torch.tensor(2.0))
+
+def load_model(model_file_path=""):
+    return Model(model_file_path)
+
+def get_scene_embeddings(audio, model):
+    assert audio.ndim == 2
+    parts = audio.mean(1), audio.std(1), audio.abs().amax(1)
+    return model.gain * torch.stack(parts, dim=1)
+"""
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    (tmp_path / "fakehear.py").write_text(MODEL)
+    (tmp_path / "nothear.py").write_text("def load_model(): ...\n")
+    (tmp_path / "halfhear.py").write_text(
+        "class Model: sample_rate = 8000\nload_model = Model\ndef get_scene_embeddings(a, m): ...\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "hear:fakehear"
+    for name in ("fakehear", "nothear", "halfhear"):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def clips():
+    rng = np.random.default_rng(0)
+    return [rng.uniform(-1, 1, size=n).astype(np.float32) for n in (800, 300, 800, 500)]
+
+
+def expected(clips, gain=2.0):
+    rows = [(clip.mean(), clip.std(ddof=1), np.abs(clip).max()) for clip in clips]
+    return gain * np.array(rows)
+
+
+def test_embeddings_are_those_of_the_model_for_every_clip_alone(module, clips):
+    assert input_kind(module) == "waveform"
+    embedding = PretrainedEmbedding(module).fit_transform(clips)
+    np.testing.assert_allclose(embedding, expected(clips), rtol=1e-5)
+
+
+def test_the_rate_and_size_are_the_models(module):
+    body = make_backbone(module)
+    assert (body.input_spec.sr, body.embedding_size, len(body.blocks)) == (8000, 3, 1)
+    assert not body.cuttable
+
+
+def test_load_model_is_given_the_path(module):
+    assert make_backbone(module).blocks[0].model.path == ""
+    assert make_backbone(module, weights="some/folder").blocks[0].model.path == "some/folder"
+    with pytest.raises(ValueError, match="weights=None, but backbone='hear:fakehear' comes with"):
+        make_backbone(module, weights=None)
+
+
+@pytest.mark.parametrize("frozen_layers", [0, "all"])
+def test_a_classifier_trains_on_it_and_is_pickled(module, clips, frozen_layers):
+    classifier = FineTunedClassifier(
+        module, weights="folder", frozen_layers=frozen_layers, max_epochs=2, random_state=0
+    ).fit(clips, [0, 1, 0, 1])
+    gain = classifier.backbone_.blocks[0].model.gain.item()
+    assert (gain == 2.0) == (frozen_layers == "all")
+    again = pickle.loads(pickle.dumps(classifier))
+    np.testing.assert_array_equal(again.predict_proba(clips), classifier.predict_proba(clips))
+
+
+def test_it_is_frozen_whole_or_not_at_all(module, clips):
+    classifier = FineTunedClassifier(module, frozen_layers=1)
+    classifier.fit(clips, [0, 1, 0, 1])
+    body = make_backbone(module)
+    assert torch.equal(classifier.backbone_.blocks[0].model.gain, body.blocks[0].model.gain)
+    with pytest.raises(ValueError, match="has 1 blocks"):
+        FineTunedClassifier(module, frozen_layers=2).fit(clips, [0, 1, 0, 1])
+
+
+def test_what_does_not_follow_the_interface_is_refused(module):
+    with pytest.raises(ValueError, match=r"No module named 'nowhere'\. Install the package"):
+        make_backbone("hear:nowhere")
+    with pytest.raises(ValueError, match="the module has no get_scene_embeddings"):
+        make_backbone("hear:nothear")
+    with pytest.raises(ValueError, match="has no scene_embedding_size"):
+        make_backbone("hear:halfhear")
