@@ -27,6 +27,7 @@ MODELS = {
     "lpc": make_pipeline(LPC(), StandardScaler(), LogisticRegression(max_iter=500)),
     "cnn": make_pipeline(MelSpectrogram(duration=0.5), FineTunedClassifier("cnn", **QUICK)),
     "gru": make_pipeline(MelSpectrogram(duration=0.5), FineTunedClassifier("gru", **QUICK)),
+    "crnn": make_pipeline(MelSpectrogram(duration=0.5), FineTunedClassifier("crnn", **QUICK)),
     "embedding": make_pipeline(PretrainedEmbedding(), LogisticRegression(max_iter=500)),
     "network": FineTunedClassifier("speech-mini", **QUICK),
 }

@@ -4,6 +4,7 @@ from ._base import Backbone, InputSpec
 from ._catalogue import available_backbones, list_backbones
 from ._cnn import CNN
 from ._crepe import CREPE
+from ._crnn import CRNN
 from ._front_ends import LogMelPatches
 from ._ge2e import GE2E
 from ._gru import GRU
@@ -20,6 +21,7 @@ from ._yamnet import YAMNet
 __all__ = [
     "CNN",
     "CREPE",
+    "CRNN",
     "GE2E",
     "GRU",
     "MLP",

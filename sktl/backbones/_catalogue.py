@@ -11,6 +11,7 @@ import torch
 from ._base import Backbone
 from ._cnn import CNN
 from ._crepe import CREPE, Capacity
+from ._crnn import CRNN
 from ._ge2e import GE2E
 from ._gru import GRU
 from ._mlp import MLP
@@ -92,6 +93,10 @@ def _build_cnn(row_shape: RowShape) -> Backbone:
     return CNN()
 
 
+def _build_crnn(row_shape: RowShape) -> Backbone:
+    return CRNN(_bands("crnn", row_shape))
+
+
 def _build_gru(row_shape: RowShape) -> Backbone:
     return GRU(_bands("gru", row_shape))
 
@@ -160,6 +165,7 @@ _ENTRIES = {
         "Apache-2.0",
         _RESEMBLYZER,
     ),
+    "crnn": Entry("spectrogram", _build_crnn, example=(64, 96)),
     "gru": Entry("spectrogram", _build_gru, example=(64, 96)),
     "mlp": Entry("features", _build_mlp, example=(128,)),
     "speech-mini": Entry(
@@ -199,7 +205,7 @@ def available_backbones() -> list[str]:
     --------
     >>> from sktl.backbones import available_backbones
     >>> available_backbones()
-    ['cnn', 'cnn10', 'cnn14', 'cnn6', 'crepe', 'crepe-tiny', 'ge2e', 'gru', 'mlp',
+    ['cnn', 'cnn10', 'cnn14', 'cnn6', 'crepe', 'crepe-tiny', 'crnn', 'ge2e', 'gru', 'mlp',
      'speech-mini', 'vggish', 'vggish-pca', 'yamnet']
     """
     return sorted(_ENTRIES)

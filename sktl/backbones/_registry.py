@@ -70,9 +70,9 @@ def make_backbone(
         function that makes one; or a fitted network estimator of this package, whose trained
         backbone is copied.
     weights : {"pretrained"}, path-like or None, default="pretrained"
-        Published or given weights ("mlp", "cnn" and "gru" have none and start at random), a
-        .safetensors, .pth or .pt file (for "hear:", whatever its load_model takes), or None for
-        random ones, drawn from torch's global generator.
+        Published or given weights ("mlp", "cnn", "crnn" and "gru" have none and start at
+        random), a .safetensors, .pth or .pt file (for "hear:", whatever its load_model takes),
+        or None for random ones, drawn from torch's global generator.
     row_shape : tuple of int, default=None
         Shape of one row of X, which some networks are built to; None for lists of clips.
     dtype : torch.dtype, default=torch.float32

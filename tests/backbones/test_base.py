@@ -16,7 +16,7 @@ from sktl.backbones import (
     make_backbone,
 )
 
-ROW_SHAPES = {"mlp": (20,), "cnn": (24, 31), "gru": (24, 31)}
+ROW_SHAPES = {"mlp": (20,), "cnn": (24, 31), "crnn": (24, 31), "gru": (24, 31)}
 DTYPES = [torch.float32, torch.float64]
 
 

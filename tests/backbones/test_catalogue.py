@@ -5,7 +5,7 @@ import pytest
 
 from sktl.backbones import available_backbones, list_backbones, make_backbone
 
-SHAPES = {"cnn": (64, 96), "gru": (64, 96), "mlp": (128,)}
+SHAPES = {"cnn": (64, 96), "crnn": (64, 96), "gru": (64, 96), "mlp": (128,)}
 
 
 def test_there_is_a_row_for_every_name():

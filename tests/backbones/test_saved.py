@@ -18,7 +18,7 @@ from sktl.backbones import (
 )
 from sktl.exceptions import WeightsError
 
-SHAPES = {"cnn": (40, 30), "gru": (40, 30), "mlp": (20,)}
+SHAPES = {"cnn": (40, 30), "crnn": (40, 30), "gru": (40, 30), "mlp": (20,)}
 SMALL = [name for name in available_backbones() if not name.startswith(("vggish", "cnn1"))]
 
 

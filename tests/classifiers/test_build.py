@@ -73,7 +73,7 @@ def test_a_series_of_paths_and_a_frame_of_numbers_are_rows_too(blobs, ragged, tm
         fitted.predict(frame[list("zyxwvu")])
 
 
-@pytest.mark.parametrize("backbone", ["mlp", "cnn", "gru"])
+@pytest.mark.parametrize("backbone", ["mlp", "cnn", "crnn", "gru"])
 def test_float64_rows_are_computed_in_float64_by_networks_trained_from_scratch(images, backbone):
     X, y = images
     double = fit(X, y, backbone=backbone)
@@ -264,7 +264,7 @@ def test_widths_that_are_none_are_refused(blobs, hidden):
         DANNClassifier(discriminator_hidden=hidden).fit(X, y, sample_domain)
 
 
-@pytest.mark.parametrize("backbone", ["mlp", "cnn", "gru"])
+@pytest.mark.parametrize("backbone", ["mlp", "cnn", "crnn", "gru"])
 def test_clips_for_a_network_that_takes_arrays_are_refused(ragged, backbone):
     with pytest.raises(ValueError, match=f"'{backbone}' takes .* X"):
         fit(ragged[0], backbone=backbone)

@@ -117,7 +117,8 @@ def test_no_gradient_reaches_what_is_frozen():
 
 
 @pytest.mark.parametrize(
-    ("backbone", "row_shape"), [("mlp", (5,)), ("cnn", (12, 20)), ("gru", (12, 20))]
+    ("backbone", "row_shape"),
+    [("mlp", (5,)), *((name, (12, 20)) for name in ("cnn", "crnn", "gru"))],
 )
 def test_the_way_over_the_prefix_gives_the_same(backbone, row_shape):
     module = make_module(backbone, row_shape, row_shape)
@@ -135,7 +136,8 @@ def test_the_way_over_the_prefix_gives_the_same(backbone, row_shape):
 
 
 @pytest.mark.parametrize(
-    ("backbone", "row_shape"), [("mlp", (5,)), ("cnn", (12, 20)), ("gru", (12, 20))]
+    ("backbone", "row_shape"),
+    [("mlp", (5,)), *((name, (12, 20)) for name in ("cnn", "crnn", "gru"))],
 )
 def test_a_rows_output_does_not_depend_on_the_others(backbone, row_shape, device):
     module = make_module(backbone, row_shape).to(device)

@@ -16,15 +16,20 @@ from sktl.backbones import YAMNet
 SHORT = {"max_epochs": 2, "lr": 0.01, "batch_size": 4, "random_state": 0}
 
 
-@pytest.fixture(params=["mlp", "cnn", "gru", "speech-mini", "yamnet"])
+@pytest.fixture(params=["mlp", "cnn", "crnn", "gru", "speech-mini", "yamnet"])
 def case(request, blobs, images, ragged):
     """Network without published weights, rows for it, and a depth to freeze to."""
     if request.param == "mlp":
         X, y, _ = blobs
         return "mlp", X.astype(np.float32), y, 1
-    if request.param in ("cnn", "gru"):
+    if request.param in ("cnn", "crnn", "gru"):
         X, y = images
-        return request.param, X.astype(np.float32), y, {"cnn": 3, "gru": 1}[request.param]
+        return (
+            request.param,
+            X.astype(np.float32),
+            y,
+            {"cnn": 3, "crnn": 2, "gru": 1}[request.param],
+        )
     return request.param, ragged[0], ragged[1], {"speech-mini": 6, "yamnet": 12}[request.param]
 
 

@@ -9,7 +9,7 @@ from sktl import PretrainedEmbedding
 from sktl._random import torch_seed
 from sktl.backbones import available_backbones, make_backbone
 
-SHAPES = {"cnn": (40, 30), "gru": (40, 30), "mlp": (20,)}
+SHAPES = {"cnn": (40, 30), "crnn": (40, 30), "gru": (40, 30), "mlp": (20,)}
 SMALL = [name for name in available_backbones() if not name.startswith(("vggish", "cnn1"))]
 SMALL.remove("crepe")
 
