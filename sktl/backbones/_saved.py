@@ -14,6 +14,7 @@ from torch import Tensor
 from ..exceptions import WeightsError
 from ._base import Backbone
 from ._catalogue import RowShape, find
+from ._hear import HearBackbone
 from ._weights import read_state
 
 __all__ = [
@@ -82,6 +83,16 @@ def write_backbone(
 ) -> None:
     """The same with the statistics that the rows are standardised with."""
     path = Path(path)
+    if not isinstance(body, Backbone):
+        raise ValueError(
+            f"body is a {type(body).__name__}; give a backbone, such as estimator.backbone_, or "
+            "call save_backbone of the fitted classifier."
+        )
+    if isinstance(body, HearBackbone):
+        raise ValueError(
+            "A model of the HEAR benchmark comes from a module of its own and is not written to a "
+            "file here; give its name, 'hear:…', again."
+        )
     if body.made_from is None:
         raise ValueError(
             "This backbone is a module of your own, of which no file without code can make "

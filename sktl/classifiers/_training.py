@@ -12,6 +12,7 @@ from skorch.callbacks import EarlyStopping
 from skorch.helper import predefined_split
 from skorch.utils import noop
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..audio import Clips
 from ..backbones import Backbone, Units, fingerprint
@@ -26,6 +27,8 @@ from ._param_groups import param_groups
 
 __all__ = ["Data", "make_net", "prefix_store", "train"]
 
+# Columns of an embedding that hardly vary are not raised further than these parts allow.
+OF_MEDIAN, OF_MEAN = 1e-2, 1e-3
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 
 
@@ -88,7 +91,7 @@ def set_input_scaler(module: TransferModule, data: Data) -> None:
 
 
 def set_embedding_scaler(module: TransferModule, rows: RowSet) -> None:
-    """Standardise the embedding as the starting weights give it."""
+    """Standardise the embedding as the starting weights give it, but raise nothing from noise."""
     if not isinstance(module.embedding_scaler, Scaler):
         return
     index = torch.arange(len(rows), device=rows.y.device)
@@ -96,7 +99,15 @@ def set_embedding_scaler(module: TransferModule, rows: RowSet) -> None:
         module.infer(rows.take(part).units, rows.start)[0].cpu() for part in index.split(CHUNK_ROWS)
     ]
     embedding = torch.cat(parts).double().numpy()
-    module.embedding_scaler.fill(*moments(embedding, rows.weight.double().cpu().numpy(), ()))
+    mean, scale = moments(embedding, rows.weight.double().cpu().numpy(), ())
+    lowest = np.maximum(OF_MEDIAN * np.median(scale), OF_MEAN * np.abs(mean))
+    module.embedding_scaler.fill(mean, np.maximum(scale, lowest))
+
+
+def _has_batch_statistics(module: TransferModule) -> bool:
+    """Whether the embedding of training differs from that of inference, which is measured."""
+    norms = [part for part in module.train().body.modules() if isinstance(part, _BatchNorm)]
+    return any(norm.training for norm in norms)
 
 
 def split_rows(data: Data, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -199,7 +210,8 @@ def train(
         torch.as_tensor(data.source, device=device),
         depth,
     )
-    if not continued:
+    # Of random weights, batch normalisation makes something else in training than is measured.
+    if not continued and not (estimator.weights is None and _has_batch_statistics(module)):
         set_embedding_scaler(module, rows)
     callbacks: list[Any] = [Reseed(seed)]
     train_split = None

@@ -7,6 +7,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -120,9 +121,9 @@ def check_layers(layers: Any, n_blocks: int, name: str) -> tuple[int, ...] | Non
         return None
     if isinstance(layers, str) and layers == "all":
         return tuple(range(n_blocks))
-    listed = [layers] if isinstance(layers, Integral) else layers
-    usual = isinstance(listed, list | tuple) and len(listed) > 0
-    if not usual or not all(isinstance(layer, Integral) for layer in listed):
+    listed = layers.tolist() if isinstance(layers, np.ndarray) else layers
+    listed = list(listed) if isinstance(listed, list | tuple) else [listed]
+    if not listed or not all(map(_is_number, listed)):
         raise ValueError(
             f"layers={layers!r} is not understood; give 'last', 'all', a block's number or a list "
             "of them."
@@ -136,6 +137,10 @@ def check_layers(layers: Any, n_blocks: int, name: str) -> tuple[int, ...] | Non
     if len(set(counted)) < len(counted):
         raise ValueError(f"layers={layers!r} names a block of {name} twice; name it once.")
     return counted
+
+
+def _is_number(layer: Any) -> bool:
+    return isinstance(layer, Integral) and not isinstance(layer, bool)
 
 
 def name_of(backbone: Any) -> str:

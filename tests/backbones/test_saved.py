@@ -77,6 +77,12 @@ def test_a_module_of_the_users_own_cannot_be_described(path):
     assert not path.exists()
 
 
+@pytest.mark.parametrize("body", [nn.Linear(3, 2), "mlp", None], ids=str)
+def test_what_is_no_backbone_is_refused(body, path):
+    with pytest.raises(ValueError, match=r"give a backbone, such as estimator\.backbone_"):
+        save_backbone(body, path)
+
+
 def test_files_are_not_replaced_and_nothing_is_left_behind(path, tmp_path, monkeypatch):
     body = make_backbone("mlp", row_shape=(3,))
     path.write_bytes(b"mine")

@@ -64,6 +64,8 @@ def test_several_blocks_stand_side_by_side(clips):
         for layer in (7, 1)
     ]
     np.testing.assert_array_equal(both, np.hstack(each))
+    array = PretrainedEmbedding(layers=np.array([7, 1]), pooling="mean_max").fit_transform(clips)
+    np.testing.assert_array_equal(both, array)
     last = PretrainedEmbedding(layers=-1).fit_transform(clips)
     np.testing.assert_array_equal(PretrainedEmbedding(layers=9).fit_transform(clips), last)
 
@@ -130,6 +132,7 @@ def test_rows_of_unreadable_files_are_nan(tmp_path):
         ([], r"layers=\[\] is not understood"),
         ("first", r"layers='first' is not understood; give 'last', 'all'"),
         ([1.5], "is not understood"),
+        (True, "layers=True is not understood"),
         ([1, -9], "names a block of speech-mini twice"),
     ],
 )
