@@ -128,7 +128,7 @@ def _from_file(path: str | os.PathLike[str], weights: Any, row_shape: RowShape) 
         return _from_name(name, weights, built_to)
     with torch_seed(0):  # a copy of a network draws nothing either
         body = _from_name(name, None, built_to)
-    fill(body, read_tensors(path)[0], str(path))
+    fill(body, read_tensors(path), str(path))
     body.fixed_statistics = fixed_statistics
     return body
 

@@ -22,6 +22,7 @@ __all__ = [
     "describe",
     "is_saved",
     "read_description",
+    "read_input_statistics",
     "read_tensors",
     "save_backbone",
     "write_backbone",
@@ -145,10 +146,13 @@ def read_description(path: str | os.PathLike[str]) -> Description:
     return description._replace(row_shape=None if shape is None else tuple(shape))
 
 
-def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Tensors of the network, and the statistics of its rows."""
-    state = read_state(path)
-    statistics = {
-        key.removeprefix(INPUT): state.pop(key) for key in [*state] if key.startswith(INPUT)
-    }
-    return state, statistics
+def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """Tensors of the network."""
+    return {key: value for key, value in read_state(path).items() if not key.startswith(INPUT)}
+
+
+def read_input_statistics(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """Statistics that the rows were standardised with; the other tensors are not read."""
+    with safe_open(path, "pt") as file:
+        names = [key for key in file.keys() if key.startswith(INPUT)]  # noqa: SIM118
+        return {key.removeprefix(INPUT): file.get_tensor(key) for key in names}

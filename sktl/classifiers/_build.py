@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..audio import Clips, is_clips
 from ..backbones import Backbone, ModuleHandle, input_kind, make_backbone
 from ..backbones._hear import is_hear
-from ..backbones._saved import is_saved, read_description, read_tensors
+from ..backbones._saved import is_saved, read_description, read_input_statistics
 from ..embedding._rows import Rows, check_array_rows, check_rows
 from ._module import TransferModule, make_discriminator, make_head
 
@@ -90,20 +90,9 @@ def resolve_input(estimator: Any, X: Any) -> tuple[Rows, Backbone, Plan]:
         backbone = read_description(backbone).name
     shape = None if isinstance(rows, Clips) else shape
     scaled = isinstance(rows, Clips) or not named
-    return (
-        rows,
-        body,
-        Plan(
-            backbone,
-            shape,
-            scaler,
-            scaled,
-            dtype,
-            body.fixed_statistics,
-            weights=estimator.weights if is_hear(backbone) else None,
-            start=start,
-        ),
-    )
+    weights = estimator.weights if is_hear(backbone) else None
+    parts = (backbone, shape, scaler, scaled, dtype, body.fixed_statistics)
+    return rows, body, Plan(*parts, weights=weights, start=start)
 
 
 def _is_own(backbone: Any) -> bool:
@@ -124,7 +113,7 @@ def _dtype(backbone: Any, array: np.ndarray | None) -> torch.dtype:
 def _start(backbone: Any) -> dict[str, Tensor] | None:
     """Statistics of the rows that a given network was trained on; None for no such network."""
     if is_saved(backbone):
-        return read_tensors(backbone)[1]
+        return read_input_statistics(backbone)
     module = getattr(getattr(backbone, "net_", None), "module_", None)
     if module is None:
         return None

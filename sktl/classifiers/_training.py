@@ -106,8 +106,8 @@ def set_embedding_scaler(module: TransferModule, rows: RowSet) -> None:
 
 def _has_batch_statistics(module: TransferModule) -> bool:
     """Whether the embedding of training differs from that of inference, which is measured."""
-    norms = [part for part in module.train().body.modules() if isinstance(part, _BatchNorm)]
-    return any(norm.training for norm in norms)
+    learning = module.body.blocks[module.n_frozen :].modules()
+    return not module.body.fixed_statistics and any(isinstance(m, _BatchNorm) for m in learning)
 
 
 def split_rows(data: Data, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

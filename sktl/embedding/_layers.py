@@ -63,7 +63,8 @@ class LayerPooling:
         if self.layers is None:
             return [body.embedding_size]
         if body.input_spec.kind == "waveform":
-            values = body.front_end([torch.zeros(body.input_spec.min_samples)])[0][:1]
+            n_samples = max(body.input_spec.min_samples, *(row_shape or ()), 1)
+            values = body.front_end([torch.zeros(n_samples)])[0][:1]
         else:
             values = torch.zeros(1, *(row_shape or ()))
         return [frames.shape[2] for frames in self._frames(body, values)]
@@ -92,15 +93,15 @@ class LayerPooling:
 
 def _unit_statistics(frames: Tensor, pooling: Pooling) -> Tensor:
     """Mean over frames, maximum or mean square: (n, n_frames, d) → (n, n_statistics, d)."""
-    found = {
-        "mean": lambda: frames.mean(1),
-        "max": lambda: frames.amax(1),
-        # The square of a mean is taken from it: twice the digits.
-        "std": lambda: frames.double().square().mean(1),
-    }
-    if pooling == "mean_std":
-        frames = frames.double()
-    return torch.stack([found[name]() for name in POOLINGS[pooling]], dim=1)
+    if pooling == "mean":
+        return frames.mean(1, keepdim=True)
+    if pooling == "max":
+        return frames.amax(1, keepdim=True)
+    if pooling == "mean_max":
+        return torch.stack([frames.mean(1), frames.amax(1)], dim=1)
+    # The square of the mean is subtracted later: twice the digits.
+    frames = frames.double()
+    return torch.stack([frames.mean(1), frames.square().mean(1)], dim=1)
 
 
 def _row_statistics(values: Tensor, counts: Tensor, pooling: Pooling) -> list[Tensor]:

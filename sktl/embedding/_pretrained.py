@@ -37,9 +37,11 @@ class PretrainedEmbedding(TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    backbone : str, Module, callable or estimator, default="speech-mini"
-        Name of a network (see :func:`sktl.backbones.available_backbones`), the user's own
-        module or zero-argument factory, or a fitted network estimator of this package.
+    backbone : str, path-like, Module, callable or estimator, default="speech-mini"
+        Name of a network (see :func:`sktl.backbones.available_backbones`), "hear:" and the name
+        of a module with the interface of the HEAR benchmark, a file that
+        :func:`sktl.backbones.save_backbone` wrote, the user's own module or zero-argument
+        factory, or a fitted network estimator of this package.
     weights : {"pretrained"}, path-like or None, default="pretrained"
         Published weights, a file of weights, or None for random ones.
     layers : "last", "all", int or list of int, default="last"

@@ -88,11 +88,7 @@ def _run_each(function: Callable[[Tensor], Tensor], values: Ragged) -> Values:
     """Apply `function` to one unit at a time: padding rows of all shapes would cost more."""
 
     def run(group: Tensor) -> Tensor:
-        return (
-            torch.cat([function(unit) for unit in group.split(1)])
-            if len(group)
-            else function(group)
-        )
+        return torch.cat([function(unit) for unit in group.split(1)])
 
     return values.map(run)
 

@@ -213,3 +213,30 @@ def test_loaded_batch_statistics_stay_while_the_weights_move(ragged):
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert not any("running" in name for name in moved)
     assert {"blocks.0.conv.weight", "blocks.9.linear.weight"} <= moved
+
+
+@pytest.mark.parametrize(("frozen_layers", "is_scaled"), [(0, False), (13, False), ("all", True)])
+def test_embeddings_that_training_changes_by_its_batches_are_not_scaled(frozen_layers, is_scaled):
+    rng = np.random.default_rng(0)
+    clips = [0.1 * rng.standard_normal(8000).astype(np.float32) for _ in range(6)]
+    fitted = FineTunedClassifier(
+        "yamnet", weights=None, frozen_layers=frozen_layers, max_epochs=2, random_state=0
+    ).fit(clips, [0, 1, 0, 1, 0, 1])
+    scale = fitted.net_.module_.embedding_scaler.scale
+    assert bool((scale != 1).any()) == is_scaled
+    assert max(epoch["train_loss"] for epoch in fitted.history_) < 10
+
+
+def test_columns_that_hardly_vary_are_not_raised_to_the_others():
+    X = np.random.default_rng(0).standard_normal((40, 2)).astype(np.float32)
+    with torch.random.fork_rng(devices=[]):
+        network = nn.Linear(2, 4)
+    with torch.no_grad():
+        network.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0], [1e-6, 0.0], [1e-3, 0.0]]))
+        network.bias.copy_(torch.tensor([0.0, 0.0, 0.0, 50.0]))
+    fitted = FineTunedClassifier(network, frozen_layers="all", max_epochs=1, random_state=0)
+    scale = fitted.fit(X, X[:, 0] > 0).net_.module_.embedding_scaler.scale
+    deviations = np.array([*X.std(0), 1e-6 * X[:, 0].std(), 1e-3 * X[:, 0].std()])
+    assert scale[:2].numpy() == pytest.approx(deviations[:2], rel=1e-4)
+    assert scale[2].item() == pytest.approx(0.01 * np.median(deviations), rel=0.02)
+    assert scale[3].item() == pytest.approx(0.05, rel=1e-3)

@@ -7,7 +7,7 @@ from torch import nn
 
 from sktl import PretrainedEmbedding
 from sktl._random import torch_seed
-from sktl.backbones import available_backbones, make_backbone
+from sktl.backbones import InputSpec, available_backbones, make_backbone
 
 SHAPES = {"cnn": (40, 30), "crnn": (40, 30), "gru": (40, 30), "mlp": (20,)}
 SMALL = [name for name in available_backbones() if not name.startswith(("vggish", "cnn1"))]
@@ -139,6 +139,17 @@ def test_rows_of_unreadable_files_are_nan(tmp_path):
 def test_layers_that_are_not_there(clips, layers, message):
     with pytest.raises(ValueError, match=message):
         PretrainedEmbedding(layers=layers).fit(clips)
+
+
+def test_layers_of_a_module_that_takes_clips_of_one_length():
+    with torch_seed(0):
+        module = nn.Sequential(nn.Unflatten(1, (1, 400)), nn.Conv1d(1, 3, 200), nn.ReLU())
+    module.input_spec = InputSpec("waveform", sr=8000)
+    clips = np.random.default_rng(0).uniform(-1, 1, size=(4, 400)).astype(np.float32)
+    rows = PretrainedEmbedding(module, layers=2, pooling="max").fit_transform(clips)
+    with torch.no_grad():
+        expected = module(torch.from_numpy(clips)).amax(2)
+    np.testing.assert_allclose(rows, expected, atol=1e-6)
 
 
 def test_a_module_that_was_not_cut_has_no_layers():
