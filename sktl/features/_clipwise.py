@@ -65,7 +65,8 @@ class ClipwiseFeatures:
                 yield first, group
                 first += len(group)
 
-        for_each(lambda group: self._fill(rows, *group), groups(), n_threads)
+        compiled = self._is_direct and self.plan.is_compiled
+        for_each(lambda group: self._fill(rows, *group), groups(), n_threads, not compiled)
         return self._finish(rows)
 
     def _allocate(self, clips: Clips) -> Any:

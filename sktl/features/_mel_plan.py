@@ -113,15 +113,15 @@ class MelPlan(FramePlan):
         return np.nan if self.ref == "max" else float(np.log10(max(self.amin, self.ref)))
 
     def rows(self, clips: Rows, outs: Rows) -> np.ndarray:
-        if not self._is_compiled:
+        if not self.is_compiled:
             return super().rows(clips, outs)
         like, energies = np.empty(self.n_coefficients, outs[0].dtype), np.empty(len(clips))
         self._kernel(*located(clips, outs), like, *self._settings, energies)
         return energies
 
     @property
-    def _is_compiled(self) -> bool:
-        """Whether `mel_rows` knows how to compute this."""
+    def is_compiled(self) -> bool:
+        """Whether the kernel knows how to compute this."""
         n_fft = self.framing.frame_length
         usual = self.power in (1.0, 2.0) and self.framing.hop_length <= n_fft <= LONGEST
         return usual and self.amin ** (2.0 / self.power) >= TINY and has_tables(n_fft)

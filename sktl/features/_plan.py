@@ -51,6 +51,11 @@ class FramePlan:
         self.dtype = dtype
         self.largest_energy = largest_energy
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether `rows` makes no use of torch."""
+        return False
+
     def frames(self, windowed: Tensor) -> Tensor:
         """Windowed (n_frames, frame_length) → (n_frames, n_values); differentiable."""
         raise NotImplementedError

@@ -1,7 +1,7 @@
 """Threads that compute with one torch thread each."""
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Lock, Semaphore
 from typing import TypeVar
@@ -16,22 +16,21 @@ Item = TypeVar("Item")
 _starting = Lock()
 
 
-def for_each(function: Callable[[Item], None], items: Iterable[Item], n_threads: int) -> None:
+def for_each(
+    function: Callable[[Item], None],
+    items: Iterable[Item],
+    n_threads: int,
+    uses_torch: bool = True,
+) -> None:
     """Call `function` with every item; each thread takes the next one when it is free.
 
     Small operations split among torch's own threads lose more to waiting than they gain, so
-    work is divided by items alone.
+    work is divided by items alone. Where that needs no change of the caller's threads, the
+    caller is one of those who work.
     """
-    if n_threads == 1 and torch.get_num_threads() == 1:
-        with denormals_flushed():
-            for item in items:
-                function(item)
-        return
-    shared, limited = _Shared(items), Semaphore(0)
+    shared = _Shared(items)
 
     def work() -> None:
-        _limit_torch()
-        limited.release()
         try:
             with denormals_flushed():
                 for item in shared:
@@ -39,17 +38,44 @@ def for_each(function: Callable[[Item], None], items: Iterable[Item], n_threads:
         finally:
             shared.stop()  # of no effect at the end, but an error stops the others
 
+    joins_in = not uses_torch or torch.get_num_threads() == 1
+    if joins_in and n_threads == 1:
+        work()
+        return
     with ThreadPoolExecutor(n_threads) as pool:
         try:
-            # What a thread sets is also what threads that are yet to start will take.
-            with _starting, _torch_threads_kept():
-                workers = [pool.submit(work) for _ in range(n_threads)]
-                for _ in workers:
-                    limited.acquire()
+            submit = _submit_limited if uses_torch else _submit
+            workers = submit(pool, work, n_threads - joins_in)
+            if joins_in:
+                work()
             for worker in workers:
                 worker.result()
         finally:
             shared.stop()
+
+
+def _submit(pool: ThreadPoolExecutor, work: Callable[[], None], count: int) -> list[Future[None]]:
+    return [pool.submit(work) for _ in range(count)]
+
+
+def _submit_limited(
+    pool: ThreadPoolExecutor, work: Callable[[], None], count: int
+) -> list[Future[None]]:
+    """Start threads with one torch thread each; returns when they have it."""
+    limited = Semaphore(0)
+
+    def limited_work() -> None:
+        torch.get_num_threads()  # makes it take the common number once, not later
+        torch.set_num_threads(1)
+        limited.release()
+        work()
+
+    # What a thread sets is also what threads that are yet to start will take.
+    with _starting, _torch_threads_kept():
+        workers = _submit(pool, limited_work, count)
+        for _ in workers:
+            limited.acquire()
+    return workers
 
 
 @contextmanager
@@ -88,9 +114,3 @@ class _Shared(Iterator[Item]):
 
     def stop(self) -> None:
         self._stopped = True
-
-
-def _limit_torch() -> None:
-    """Give this thread one torch thread."""
-    torch.get_num_threads()  # makes it take the common number once, not later
-    torch.set_num_threads(1)

@@ -80,7 +80,7 @@ def test_compiled_bands_equal_those_of_torch(options, dtype, monkeypatch):
     compiled = computed(MelPlan(dtype, CPU, **options), *clips)
     monkeypatch.setattr(_mel_plan, "LONGEST", 0)
     plan = MelPlan(dtype, CPU, **options)
-    assert not plan._is_compiled
+    assert not plan.is_compiled
     tolerance = 1e-4 if dtype == torch.float32 else 1e-9
     for actual, expected in zip(compiled, computed(plan, *clips), strict=True):
         np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=tolerance)
@@ -110,7 +110,7 @@ def test_clip_is_bit_equal_among_any_others(options, dtype):
     ],
 )
 def test_usual_settings_are_compiled(settings, compiled):
-    assert MelPlan(torch.float32, CPU, **settings)._is_compiled == compiled
+    assert MelPlan(torch.float32, CPU, **settings).is_compiled == compiled
 
 
 @pytest.mark.parametrize("kind", ["hann", ("kaiser", 4.0), np.hamming])

@@ -95,3 +95,23 @@ def test_no_thread_is_left_behind(two_torch_threads):
     before = threading.active_count()
     for_each(lambda _: None, range(10), 3)
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("uses_torch", [True, False])
+def test_the_caller_works_too_where_its_own_threads_stay_as_they_are(uses_torch):
+    threads = set()
+    here, other = threading.Barrier(2, timeout=30), threading.Barrier(2, timeout=30)
+
+    def meet(barrier):
+        barrier.wait()
+        threads.add(threading.get_ident())
+
+    for_each(meet, [here, here, other, other], 2, uses_torch)
+    assert threading.get_ident() in threads
+    assert len(threads) == 2
+
+
+def test_the_caller_keeps_its_torch_threads_in_work_without_torch(two_torch_threads):
+    seen = []
+    for_each(lambda _: seen.append(torch.get_num_threads()), range(4), 1, uses_torch=False)
+    assert seen == [2] * 4
