@@ -10,7 +10,7 @@ def import_optional(module: str, extra: str, purpose: str) -> ModuleType:
     """Import `module` or say which extra of sktl brings it."""
     try:
         return import_module(module)
-    except ImportError as error:
+    except (ImportError, OSError, RuntimeError) as error:  # the latter: compiled for another torch
         raise ImportError(
             f"{purpose} needs {module.partition('.')[0]!r}, which is not installed or "
             f"does not load here ({error}). Install it with: pip install 'sktl[{extra}]'."

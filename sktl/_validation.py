@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from joblib import cpu_count, effective_n_jobs
+from joblib.parallel import get_active_backend
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import (
     HasMethods,
@@ -80,7 +81,10 @@ def count_threads(n_jobs: Any) -> int:
             "or None for one."
         )
     if n_jobs is None:
-        return max(1, effective_n_jobs(None))
+        configured = get_active_backend()[1]
+        # Of a cluster, joblib counts the processors of all machines.
+        most = 1 if configured is None else count_threads(configured)
+        return max(1, min(most, effective_n_jobs(None)))
     # Not joblib's count of explicit numbers, which is for processes and has limits of theirs.
     count = int(n_jobs)
     return count if count > 0 else max(1, cpu_count() + 1 + count)

@@ -148,5 +148,5 @@ def test_a_file_that_is_not_audio_is_named(files, tmp_path):
 
 def test_clips_for_a_network_on_arrays_are_refused_with_advice(voices):
     clips, y, _ = voices
-    with pytest.raises(ValueError, match=r"takes spectrograms.*but X is a list"):
+    with pytest.raises(ValueError, match=r"takes spectrograms.*as for a list of clips"):
         FineTunedClassifier("cnn").fit(clips, y)

@@ -1,6 +1,7 @@
 """Downloads: the whole, verified file or nothing, shown on a server of this machine."""
 
 import hashlib
+import http.client
 import socket
 import sys
 import threading
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sktl._download import fetch_file, file_sha256, home
+from sktl._download import fetch_file, file_sha256, home, recorded_sha256
 from sktl.exceptions import DownloadError
 
 BODY = b"sixteen thousand" * 10_000
@@ -18,7 +19,10 @@ REDIRECTS = {
     "/moved": "/good",
     "/moved-to-ftp": "ftp://a.invalid/good",
     "/moved-to-http": "http://a.invalid/good",
+    "/moved-to-nonsense": "https://[a.invalid/good",
 }
+# Pages with a header that says something else than the length.
+LENGTHS = {"/no-length": None, "/odd-length": "many", "/negative-length": "-1"}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -32,8 +36,9 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
             return
         self.send_response(200)
-        if self.path != "/no-length":
-            self.send_header("Content-Length", len(BODY))
+        length = LENGTHS.get(self.path, str(len(BODY)))
+        if length is not None:
+            self.send_header("Content-Length", length)
         self.end_headers()
         self.wfile.write(BODY[:1000] if self.path == "/truncated" else BODY)
 
@@ -73,7 +78,7 @@ def test_an_upper_case_hash_and_a_string_path_are_accepted(server, tmp_path):
     assert file_sha256(path) == SHA256
 
 
-@pytest.mark.parametrize("page", ["good", "no-length", "moved"])
+@pytest.mark.parametrize("page", ["good", "no-length", "odd-length", "negative-length", "moved"])
 def test_without_a_hash_the_file_is_taken_as_it_comes(server, tmp_path, page):
     path = tmp_path / "file.bin"
     assert fetch_file(f"{server}/{page}", path) == SHA256
@@ -91,6 +96,7 @@ FAILURES = {
     "good": ("0" * 64, f"expected SHA-256 {'0' * 64}, received {SHA256}"),
     "moved-to-ftp": (None, r"redirects to ftp://a\.invalid/good, and only HTTPS"),
     "moved-to-http": (None, r"redirects to http://a\.invalid/good, and only HTTPS"),
+    "moved-to-nonsense": (None, "redirects to what is no address"),
 }
 
 
@@ -101,8 +107,32 @@ def test_a_failed_download_leaves_nothing_and_says_what_to_do(server, tmp_path, 
     with pytest.raises(DownloadError, match=message) as caught:
         fetch_file(f"{server}/{page}", path, sha256=sha256)
     assert f"Could not download {server}/{page}" in str(caught.value)
-    assert f"save it as {path}" in str(caught.value)
+    note = f" (its SHA-256 is {sha256})" if sha256 else ""
+    assert str(caught.value).endswith(f"save it as {path}{note}.")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_known_digits_of_a_hash_are_told(server, tmp_path):
+    with pytest.raises(DownloadError, match=r"file\.bin \(its SHA-256 begins with 00ff\)\.$"):
+        fetch_file(f"{server}/missing", tmp_path / "file.bin", sha256="00ff")
+
+
+@pytest.mark.parametrize("page", FAILURES)
+def test_a_failed_download_leaves_no_folder_that_was_not_there(server, tmp_path, page):
+    (tmp_path / "mine").mkdir()
+    path = tmp_path / "mine" / "a" / "b" / "file.bin"
+    with pytest.raises(DownloadError):
+        fetch_file(f"{server}/{page}", path, sha256=FAILURES[page][0])
+    assert [found.name for found in tmp_path.rglob("*")] == ["mine"]
+
+
+@pytest.mark.parametrize("page", ["good", "no-length"])
+def test_more_bytes_than_allowed_are_refused(server, tmp_path, page):
+    path = tmp_path / "new" / "file.bin"
+    with pytest.raises(DownloadError, match="it gives more than 100000 bytes"):
+        fetch_file(f"{server}/{page}", path, max_bytes=100_000)
+    assert list(tmp_path.iterdir()) == []
+    assert fetch_file(f"{server}/{page}", path, max_bytes=len(BODY)) == SHA256
 
 
 @pytest.mark.parametrize("page", FAILURES)
@@ -131,9 +161,54 @@ def test_an_interrupted_download_leaves_nothing(server, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("target", ["/good", "http://127.0.0.1/good", "http://localhost/good"])
+def test_https_never_leads_to_http(server, tmp_path, monkeypatch, target):
+    # The server speaks no TLS: without its handshake an HTTPS address is answered all the same.
+    connect = http.client.HTTPConnection.connect
+    monkeypatch.setattr(http.client.HTTPSConnection, "connect", connect)
+    monkeypatch.setitem(REDIRECTS, "/moved", target)
+    secure = server.replace("http:", "https:")
+    if target == "/good":
+        assert fetch_file(f"{secure}/moved", tmp_path / "file.bin") == SHA256
+        return
+    with pytest.raises(DownloadError, match=f"redirects to {target}, and only HTTPS"):
+        fetch_file(f"{secure}/moved", tmp_path / "file.bin")
+    assert list(tmp_path.iterdir()) == []
+
+
+class Broken:
+    """A connection that ends in the middle, as an interrupted TLS session does."""
+
+    headers = http.client.HTTPMessage()
+
+    def __init__(self):
+        self.pieces = [b"first"]
+
+    def read(self, size):
+        if self.pieces:
+            return self.pieces.pop()
+        raise OSError("bad record")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *args):
+        pass
+
+
+def test_a_connection_that_breaks_off_is_told_from_a_full_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr("urllib.request.OpenerDirector.open", lambda *args, **options: Broken())
+    with pytest.raises(DownloadError, match=r"the connection broke \(OSError: bad record\)"):
+        fetch_file("https://a.invalid/f", tmp_path / "new" / "file.bin")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "url",
-    ["http://example.invalid/f", "ftp://127.0.0.1/f", "file:///etc/hostname", "127.0.0.1/f", ""],
+    [
+        *("http://example.invalid/f", "ftp://127.0.0.1/f", "file:///etc/hostname", "127.0.0.1/f"),
+        *("", "https://[a.invalid/f", "data:,f"),
+    ],
 )
 def test_addresses_other_than_https_are_refused(url, tmp_path):
     with pytest.raises(DownloadError, match="only HTTPS addresses are used"):
@@ -143,6 +218,26 @@ def test_addresses_other_than_https_are_refused(url, tmp_path):
 def test_a_host_that_only_starts_like_this_machine_is_refused(tmp_path):
     with pytest.raises(DownloadError, match="only HTTPS addresses are used"):
         fetch_file("http://localhost.example.invalid/f", tmp_path / "file.bin")
+
+
+def test_a_recorded_hash_is_read_as_sha256sum_writes_it(tmp_path):
+    record = tmp_path / "file.sha256"
+    assert recorded_sha256(record) is None
+    for text in (SHA256, f"{SHA256}  file.bin\n", f"{SHA256}\n"):
+        record.write_text(text)
+        assert recorded_sha256(record) == SHA256
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\n", b"a", b"\xff\xfe", SHA256[:63].encode(), b"0" * 65]
+)
+def test_a_damaged_record_lets_nothing_through(tmp_path, content):
+    record = tmp_path / "file.sha256"
+    record.write_bytes(content)
+    with pytest.raises(
+        DownloadError, match=r"file\.sha256 holds no SHA-256: it is damaged\. Remove"
+    ):
+        recorded_sha256(record)
 
 
 def test_home_is_sktl_home(monkeypatch, tmp_path):

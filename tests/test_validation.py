@@ -43,6 +43,20 @@ def test_threads_are_counted_as_joblib_counts_them():
         assert count_threads(None) == 2
 
 
+def test_threads_are_those_of_this_machine_and_not_of_a_cluster(monkeypatch):
+    class Cluster(joblib.parallel.ThreadingBackend):
+        def effective_n_jobs(self, n_jobs):
+            return 1000
+
+    monkeypatch.setitem(joblib.parallel.BACKENDS, "cluster", Cluster)
+    with joblib.parallel_config(backend="cluster"):
+        assert count_threads(None) == 1
+        assert count_threads(3) == 3
+    for n_jobs, expected in ((2, 2), (-1, joblib.cpu_count())):
+        with joblib.parallel_config(backend="cluster", n_jobs=n_jobs):
+            assert count_threads(None) == expected
+
+
 @pytest.mark.parametrize("n_jobs", [0, 1.5, "2"])
 def test_what_is_no_number_of_threads_is_refused(n_jobs):
     with pytest.raises(ValueError, match=f"n_jobs={n_jobs!r} is no number of threads; give 1 or"):

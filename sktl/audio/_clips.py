@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, Literal
@@ -229,9 +230,12 @@ class Clips:
             )
 
 
-def name_all(problem: str, names: list[str], total: int) -> str:
-    """Message that lists paths, one a line."""
-    lines = "\n".join(f"  {name}" for name in names)
+def name_all(problem: str, names: Sequence[Any], total: int) -> str:
+    """Message that lists paths, one a line and none twice."""
+    lines = "\n".join(
+        f"  {name} ({count} times)" if count > 1 else f"  {name}"
+        for name, count in Counter(names).items()
+    )
     return f"{len(names)} of {total} {problem}:\n{lines}"
 
 

@@ -13,6 +13,8 @@ __all__ = ["Path", "Unreadable", "decode"]
 Path = str | os.PathLike[str]
 
 LOWEST_SR, HIGHEST_SR = 100, 1_000_000
+# Beyond unscaled PCM of any width: whatever it is, no sound.
+LARGEST_SAMPLE = 2.0**31
 # libsndfile has a number far beyond this for an unknown length.
 MOST_SAMPLES = 2**48
 # Samples per channel looked at in float64 at once.
@@ -34,8 +36,8 @@ def decode(path: Path, sr: float, samples: Samples | None = None) -> np.ndarray:
     if not LOWEST_SR <= samples.sr <= HIGHEST_SR:
         raise Unreadable(f"announces a sample rate of {samples.sr} Hz")
     mono = _mix_to_mono(samples.values)
-    if not samples.integers and not np.isfinite(mono).all():
-        raise Unreadable(_why_not_finite(path))
+    if not samples.integers and not _are_samples(mono):
+        raise Unreadable(_why_no_samples(path))
     return _resample(mono, samples.sr, sr)
 
 
@@ -44,7 +46,10 @@ def _read_any(path: Path) -> Samples:
     import soundfile
 
     if not os.path.isfile(path):
-        raise Unreadable("is a folder" if os.path.isdir(path) else "no such file")
+        home = " ('~' is not expanded)" if os.fsdecode(path).startswith("~") else ""
+        raise Unreadable("is a folder" if os.path.isdir(path) else f"no such file{home}")
+    if os.path.getsize(path) == 0:
+        raise Unreadable("is empty: a file of no bytes")
     until = ""
     try:
         with soundfile.SoundFile(path) as file:
@@ -62,8 +67,12 @@ def _read_any(path: Path) -> Samples:
     return Samples(values, sr, integers=False)
 
 
-def _why_not_finite(path: Path) -> str:
-    """What a file holds whose mean over channels is not finite in float32."""
+def _are_samples(mono: np.ndarray) -> bool:
+    return bool(mono.max() <= LARGEST_SAMPLE and mono.min() >= -LARGEST_SAMPLE)
+
+
+def _why_no_samples(path: Path) -> str:
+    """What a file holds whose mean over channels is not finite, or larger than any sample."""
     import soundfile
 
     with soundfile.SoundFile(path) as file:
@@ -71,7 +80,7 @@ def _why_not_finite(path: Path) -> str:
         largest = np.max([np.abs(block).max() for block in blocks])
     if not np.isfinite(largest):
         return "holds NaN or infinity"
-    return f"holds samples too large for float32, up to {largest:g}; samples lie in [-1, 1]"
+    return f"holds samples too large for any sound, up to {largest:g}; samples lie in [-1, 1]"
 
 
 def _mix_to_mono(samples: np.ndarray) -> np.ndarray:

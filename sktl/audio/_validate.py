@@ -2,6 +2,7 @@
 
 import math
 import os
+import warnings
 from numbers import Number
 from typing import Any, Literal
 
@@ -24,6 +25,9 @@ __all__ = ["validate_clips"]
 
 # scikit-learn's own checks pass small whole numbers; PCM goes far beyond.
 LARGEST_UNSCALED = 128
+# Full scale of 32 bits; what is larger is no PCM.
+LARGEST_PCM = 2**31
+SAMPLES_LOOKED_AT = 1024
 # BLAS starts threads for longer products.
 FEW_SAMPLES = 2**13
 
@@ -80,6 +84,11 @@ def validate_clips(
         If files are missing or folders, with ``on_error="raise"``; the message names all of
         them.
 
+    Warns
+    -----
+    UserWarning
+        If the clips are floats of the size of integer PCM, as a few samples of them tell.
+
     Examples
     --------
     >>> import numpy as np
@@ -99,6 +108,7 @@ def validate_clips(
             rows = _validate_tensor(estimator, X, reset, dtype)
         else:
             rows = _validate_dense(estimator, X, reset, dtype, check_finite)
+        _warn_if_unscaled(rows)
         return Clips(rows, sr, keep_tensors=keep_tensors, **options)
     if reset:
         for name in ("n_features_in_", "feature_names_in_"):
@@ -114,6 +124,7 @@ def validate_clips(
         _check_tensors(rows)
     else:
         _check_arrays(rows, check_finite)
+    _warn_if_unscaled(rows)
     return Clips(rows, sr, keep_tensors=keep_tensors, **options)
 
 
@@ -235,6 +246,24 @@ def _check_scaled(name: str, values: Any) -> None:
     )
 
 
+def _warn_if_unscaled(clips: Any) -> None:
+    """Look at a few samples of the first, the middle and the last clip."""
+    largest = 0.0
+    for index in {0, len(clips) // 2, len(clips) - 1}:
+        clip = clips[index]
+        few = to_numpy(clip[:: 1 + len(clip) // SAMPLES_LOOKED_AT])
+        if few.dtype.kind == "f":
+            largest = max(largest, float(few.max()), -float(few.min()))
+    if LARGEST_UNSCALED < largest <= LARGEST_PCM:
+        bits = next(bits for bits in (16, 24, 32) if largest <= 2 ** (bits - 1))
+        warnings.warn(
+            f"X holds values as large as {largest:g}, but clips lie in [-1, 1]. If these are "
+            f"samples of {bits} bits, divide them by {2 ** (bits - 1)}.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
 def _to_paths(rows: list[Any]) -> list[str]:
     """Paths as they are opened; name the first element that is none."""
     kinds = {kind for kind in set(map(type, rows)) if not issubclass(kind, str | os.PathLike)}
@@ -254,7 +283,9 @@ def _check_paths(paths: list[str]) -> None:
     missing = [path for path in others if not os.path.isdir(path)]
     problems = []
     if missing:
-        problems.append(name_all("audio files do not exist", missing, len(paths)))
+        at_home = any(os.fsdecode(path).startswith("~") for path in missing)
+        hint = " ('~' is not expanded: give os.path.expanduser(path))" if at_home else ""
+        problems.append(name_all(f"audio files do not exist{hint}", missing, len(paths)))
     if folders:
         advice = "paths are folders; give the files in them, e.g. " + files_in("folder")
         problems.append(name_all(advice, folders, len(paths)))

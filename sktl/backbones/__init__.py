@@ -9,11 +9,12 @@ from ._front_ends import LogMelPatches
 from ._ge2e import GE2E
 from ._gru import GRU
 from ._handle import ModuleHandle
+from ._image import ImageBackbone
 from ._mlp import MLP
 from ._panns import PANN
 from ._registry import input_kind, make_backbone
 from ._saved import save_backbone
-from ._units import Ragged, Units, segment_mean
+from ._units import Ragged, Units, UnitSpan, segment_mean
 from ._vggish import VGGish
 from ._weights import fingerprint
 from ._yamnet import YAMNet
@@ -27,10 +28,12 @@ __all__ = [
     "MLP",
     "PANN",
     "Backbone",
+    "ImageBackbone",
     "InputSpec",
     "LogMelPatches",
     "ModuleHandle",
     "Ragged",
+    "UnitSpan",
     "Units",
     "VGGish",
     "YAMNet",

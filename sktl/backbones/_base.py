@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Self
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ._units import Units, Values, over_groups
+from ._units import Ragged, Units, UnitSpan, Values, over_groups
 
 __all__ = ["Backbone", "InputSpec"]
 
@@ -98,6 +98,8 @@ class Backbone(nn.Module):
     fixed_statistics: bool = False
     time_axis: ClassVar[Mapping[int, int]] = {3: 2, 4: 2}
     """Axis of time in activations of so many axes; others have no time."""
+    masks_padding: bool = False
+    """Whether `run_ragged` runs units of several lengths at once, padded, as if they were not."""
     made_from: tuple[str, tuple[int, ...] | None] | None = None
     """Name and shape of the rows, of a network that is known by name."""
 
@@ -115,6 +117,28 @@ class Backbone(nn.Module):
         raise NotImplementedError(
             f"{type(self).__name__} takes {self.input_spec.kind}, not waveforms."
         )
+
+    def unit_span(self, shape: tuple[int, ...]) -> UnitSpan | None:
+        """Say where units lie in time; None where that is not known.
+
+        Unless a subclass knows better, a unit of a network that takes clips whole is the clip, and
+        any other is ``input_spec.min_samples`` long and begins where the one before ends.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Shape of one unit.
+
+        Returns
+        -------
+        UnitSpan or None
+        """
+        spec = self.input_spec
+        whole = spec.varying and len(shape) == 1
+        n_samples = shape[0] if whole else 0 if spec.varying else spec.min_samples
+        if spec.sr is None or n_samples <= 1:
+            return None
+        return UnitSpan(n_samples / spec.sr, n_samples / spec.sr)
 
     def pool(self, activations: Tensor) -> Tensor:
         """Turn the last block's output into (n_units, embedding_size)."""
@@ -148,6 +172,10 @@ class Backbone(nn.Module):
         for block in self.blocks[start:stop]:
             values = block(values)
         return values
+
+    def run_ragged(self, values: Ragged, start: int = 0, stop: int | None = None) -> Values:
+        """Run ``blocks[start:stop]`` on units of several shapes."""
+        return values.map(lambda group: self.run_blocks(group, start, stop))
 
     def embed(self, values: Values, start: int = 0) -> Tensor:
         """Embedding of each unit (n_units, embedding_size), after ``blocks[:start]``."""

@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -17,10 +18,19 @@ from ._gru import GRU
 from ._mlp import MLP
 from ._panns import PANN, Size
 from ._vggish import VGGish
+from ._weights import SUFFIXES as WEIGHTS_SUFFIXES
 from ._weights import WeightsFile, WeightsSource
 from ._yamnet import YAMNet
 
-__all__ = ["BackboneInfo", "Kind", "RowShape", "available_backbones", "find", "list_backbones"]
+__all__ = [
+    "BackboneInfo",
+    "Kind",
+    "RowShape",
+    "available_backbones",
+    "find",
+    "known_backbones",
+    "list_backbones",
+]
 
 Kind = Literal["waveform", "spectrogram", "features"]
 RowShape = tuple[int, ...] | None
@@ -74,18 +84,25 @@ def _cell(value: str | int | None) -> str:
 
 def _build_mlp(row_shape: RowShape) -> Backbone:
     if not row_shape:
-        raise ValueError("'mlp' takes rows of numbers: give X as an array (n, n_features).")
+        raise ValueError(
+            f"'mlp' takes rows of numbers, but {_told(row_shape)}: give X as an array "
+            "(n, n_features), or clips to MFCC() in a Pipeline before it."
+        )
     return MLP(math.prod(row_shape))
 
 
 def _bands(name: str, row_shape: RowShape) -> int:
     if row_shape is None or len(row_shape) != 2:
-        shape = "a list" if row_shape is None else f"rows of shape {row_shape}"
         raise ValueError(
-            f"{name!r} takes spectrograms, an array of shape (n, n_bands, n_frames), but X is "
-            f"{shape}; MelSpectrogram makes them from clips."
+            f"{name!r} takes spectrograms, row_shape=(n_bands, n_frames), but {_told(row_shape)}: "
+            "give X as an array (n, n_bands, n_frames), or clips to "
+            "MelSpectrogram(duration=<seconds>) in a Pipeline before it."
         )
     return row_shape[0]
+
+
+def _told(row_shape: RowShape) -> str:
+    return "row_shape=None, as for a list of clips" if row_shape is None else f"{row_shape=}"
 
 
 def _build_cnn(row_shape: RowShape) -> Backbone:
@@ -161,7 +178,12 @@ _ENTRIES = {
     "ge2e": Entry(
         "waveform",
         lambda _: GE2E(),
-        WeightsSource((_RESEMBLYZER_FILE,), package="resemblyzer", extra="ge2e"),
+        WeightsSource(
+            (_RESEMBLYZER_FILE,),
+            package="resemblyzer",
+            extra="ge2e",
+            obstacle="webrtcvad (which it depends on, and which needs a compiler)",
+        ),
         "Apache-2.0",
         _RESEMBLYZER,
     ),
@@ -255,7 +277,29 @@ def find(name: str) -> Entry:
     """The network of that name; the error suggests the nearest."""
     if name in _ENTRIES:
         return _ENTRIES[name]
+    if os.path.isdir(name):
+        raise ValueError(
+            f"backbone={name!r} is a folder; give a file that save_backbone wrote, or for a "
+            f"network of transformers 'hf:{name}'."
+        )
+    if os.path.isfile(name) or name.endswith(WEIGHTS_SUFFIXES):
+        what = (
+            "is a file, but none" if os.path.isfile(name) else "is no file that is there, nor one"
+        )
+        raise ValueError(
+            f"backbone={name!r} {what} that save_backbone wrote, whose names end in "
+            "'.safetensors'; for a file of weights give the name of its network as backbone, and "
+            "weights=<the file>."
+        )
     close = difflib.get_close_matches(name.lower(), _ENTRIES, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    known = ", ".join(map(repr, available_backbones()))
-    raise ValueError(f"backbone={name!r} is unknown; {hint}there are {known}.")
+    raise ValueError(f"backbone={name!r} is unknown; {hint}there are {known_backbones()}.")
+
+
+def known_backbones() -> str:
+    """Everything that a string may name, for a message."""
+    names = ", ".join(map(repr, available_backbones()))
+    return (
+        f"{names}, 'torchvision:<model>', 'hf:<folder or name>', 'hear:<module>', and files of "
+        "save_backbone"
+    )

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ._base import Backbone, InputSpec
+from ._units import UnitSpan
 
 __all__ = ["CREPE", "Capacity"]
 
@@ -92,6 +93,10 @@ class CREPE(Backbone):
     def front_end(self, clips: list[Tensor]) -> list[Tensor]:
         """Normalised frames (n_frames, 1024) of each waveform."""
         return [_frames(clip) for clip in clips]
+
+    def unit_span(self, shape: tuple[int, ...]) -> UnitSpan:
+        """Frames of 64 ms around every hundredth of a second."""
+        return UnitSpan(FRAME / SR, HOP / SR, -FRAME / 2 / SR)
 
     def import_state_dict(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Rename published keys: ``conv2_BN.bias`` is ``blocks.1.bn.bias``.

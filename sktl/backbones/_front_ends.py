@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ._units import UnitSpan
+
 __all__ = ["LogMelPatches", "mel_weights"]
 
 
@@ -73,11 +75,20 @@ class LogMelPatches:
         """Samples that fill one patch."""
         return self.win_length + (self.patch_frames - 1) * self.hop_length
 
+    @property
+    def span(self) -> UnitSpan:
+        """Where patches lie in time: each frame stands for a hop around its centre."""
+        length, step = self.patch_frames * self.hop_length, self.patch_hop * self.hop_length
+        start = (self.win_length - self.hop_length) / 2
+        return UnitSpan(length / self.sr, step / self.sr, start / self.sr)
+
     def log_mel(self, clip: Tensor) -> Tensor:
         """Log-mel of one waveform: (n_samples,) → (n_frames, n_mels)."""
         window = torch.hann_window(self.win_length, dtype=clip.dtype, device=clip.device)
         frames = clip.unfold(0, self.win_length, self.hop_length) * window
-        magnitude = torch.fft.rfft(frames, n=self.n_fft).abs()
+        spectrum = torch.fft.rfft(frames, n=self.n_fft)
+        # abs() takes three times as long.
+        magnitude = (spectrum.real * spectrum.real).addcmul(spectrum.imag, spectrum.imag).sqrt()
         mel = mel_weights(self.sr, self.n_fft, self.n_mels, self.fmin, self.fmax)
         return torch.log(magnitude @ torch.as_tensor(mel).to(clip) + self.offset)
 

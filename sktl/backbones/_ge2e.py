@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from ..features import mel_filters
 from ._base import Backbone, InputSpec
+from ._units import UnitSpan
 
 __all__ = ["GE2E"]
 
@@ -90,6 +91,11 @@ class GE2E(Backbone):
     def front_end(self, clips: list[Tensor]) -> list[Tensor]:
         """Mel windows (n_windows, 160, 40) of each waveform."""
         return [_windows(clip) for clip in clips]
+
+    def unit_span(self, shape: tuple[int, ...]) -> UnitSpan:
+        """Windows of 1.6 s, the first frame of the first centred on the first sample."""
+        hop = HOP / SR
+        return UnitSpan(PARTIAL_FRAMES * hop, PARTIAL_STEP * hop, -hop / 2)
 
     def import_state_dict(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Rename published keys: ``lstm.weight_ih_l1`` is ``blocks.1.lstm.weight_ih_l0``.

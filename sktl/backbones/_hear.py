@@ -78,6 +78,11 @@ class HearBackbone(Backbone):
 
 
 def _import(module: str) -> Any:
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise ValueError(
+            f"backbone='{PREFIX}{module}': {module!r} is no name that can be imported; give that "
+            "of a module with the HEAR API, such as 'hear:hearbaseline'."
+        )
     try:
         imported = importlib.import_module(module)
     except ModuleNotFoundError as error:

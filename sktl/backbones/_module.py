@@ -11,6 +11,7 @@ from torch.nn import functional
 from .._random import torch_seed
 from ._base import Backbone, InputSpec
 from ._cut import cut_module
+from ._units import UnitSpan
 
 __all__ = ["ModuleBackbone", "copy_module", "module_spec", "reinitialize", "wrap_module"]
 
@@ -61,6 +62,13 @@ class ModuleBackbone(Backbone):
                 "sktl.backbones.Backbone and give it a front_end that cuts them into units."
             )
         return [clip.unsqueeze(0) for clip in clips]
+
+    def unit_span(self, shape: tuple[int, ...]) -> UnitSpan | None:
+        """The whole clip."""
+        if self.input_spec.kind != "waveform" or self.input_spec.sr is None:
+            return None
+        seconds = shape[0] / self.input_spec.sr
+        return UnitSpan(seconds, seconds)
 
 
 def module_spec(module: Any) -> InputSpec:

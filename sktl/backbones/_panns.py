@@ -11,6 +11,8 @@ from torch.nn import functional
 
 from ..features import mel_filters
 from ._base import Backbone, InputSpec
+from ._conv import conv_norm
+from ._units import UnitSpan
 
 __all__ = ["PANN", "Size"]
 
@@ -56,8 +58,8 @@ class _Block(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         for number in range(1, self.n_layers + 1):
-            convolved = self.get_submodule(f"conv{number}")(images)
-            images = torch.relu(self.get_submodule(f"bn{number}")(convolved))
+            conv, bn = getattr(self, f"conv{number}"), getattr(self, f"bn{number}")
+            images = conv_norm(conv, bn, images).relu_()
         return functional.avg_pool2d(images, self.pool) if self.pool > 1 else images
 
 
@@ -125,6 +127,11 @@ class PANN(Backbone):
     def front_end(self, clips: list[Tensor]) -> list[Tensor]:
         """Log-mel (1, n_frames, 64) of each waveform in dB, centred frames, mirrored ends."""
         return [_log_mel(clip).unsqueeze(0) for clip in clips]
+
+    def unit_span(self, shape: tuple[int, ...]) -> UnitSpan:
+        """The whole clip, the first frame centred on its first sample."""
+        length = shape[0] * HOP / SR
+        return UnitSpan(length, length, -HOP / 2 / SR)
 
     def import_state_dict(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Rename published keys; the front end's and the classifier's are left out."""

@@ -9,11 +9,13 @@ from torch import nn
 
 from .._random import torch_seed
 from ._base import Backbone, InputSpec
-from ._catalogue import Kind, RowShape, available_backbones, find
+from ._catalogue import Kind, RowShape, find, known_backbones
 from ._handle import ModuleHandle
 from ._hear import PREFIX, HearBackbone, is_hear
+from ._huggingface import is_huggingface, make_huggingface
+from ._image import ImageBackbone, is_image
 from ._module import copy_module, module_spec, reinitialize, wrap_module
-from ._saved import describe, is_saved, read_description, read_tensors
+from ._saved import check_fits, describe, is_saved, read_description, read_tensors
 from ._weights import check_weights, fill, locate_all, read_state
 
 __all__ = ["input_kind", "make_backbone"]
@@ -39,8 +41,8 @@ def input_kind(backbone: Any) -> Kind | None:
     'waveform'
     """
     if is_saved(backbone):
-        return find(read_description(backbone).name).kind
-    if is_hear(backbone):
+        return input_kind(read_description(backbone).name)
+    if is_hear(backbone) or is_huggingface(backbone) or is_image(backbone):
         return "waveform"
     if isinstance(backbone, str):
         return find(backbone).kind
@@ -65,14 +67,17 @@ def make_backbone(
     Parameters
     ----------
     backbone : str, path-like, Module, callable, ModuleHandle or estimator
-        One of :func:`available_backbones`; "hear:" and the name of a module with the interface
+        One of :func:`available_backbones`; "torchvision:" and the name of an image network (see
+        :class:`ImageBackbone`); "hf:" and a network of the Hugging Face hub or a folder that
+        holds one; "hear:" and the name of a module with the interface
         of the HEAR benchmark; a file that :func:`save_backbone` wrote; a module (copied) or a
         function that makes one; or a fitted network estimator of this package, whose trained
         backbone is copied.
     weights : {"pretrained"}, path-like or None, default="pretrained"
         Published or given weights ("mlp", "cnn", "crnn" and "gru" have none and start at
         random), a .safetensors, .pth or .pt file (for "hear:", whatever its load_model takes),
-        or None for random ones, drawn from torch's global generator.
+        or None for random ones, drawn from torch's global generator; of a file or a fitted
+        estimator as `backbone`, only the architecture is then taken.
     row_shape : tuple of int, default=None
         Shape of one row of X, which some networks are built to; None for lists of clips.
     dtype : torch.dtype, default=torch.float32
@@ -118,12 +123,14 @@ def make_backbone(
 
 def _from_file(path: str | os.PathLike[str], weights: Any, row_shape: RowShape) -> Backbone:
     """The network of a file, with its tensors unless other weights are asked for."""
-    name, built_to, fixed_statistics = read_description(path)
+    description = read_description(path)
+    name, built_to, fixed_statistics = description
     if built_to is not None and row_shape not in (None, built_to):
         raise ValueError(
             f"The network of {path} was built to rows of shape {built_to}, but X has rows of "
             f"shape {row_shape}."
         )
+    check_fits(path, description)
     if weights != "pretrained":
         return _from_name(name, weights, built_to)
     with torch_seed(0):  # a copy of a network draws nothing either
@@ -146,6 +153,10 @@ def _from_hear(name: str, weights: Any) -> Backbone:
 
 
 def _from_name(name: str, weights: Any, row_shape: RowShape) -> Backbone:
+    if is_huggingface(name):
+        return make_huggingface(name, weights)
+    if is_image(name):
+        return ImageBackbone.from_name(name, weights)
     entry = find(name)
     body = entry.build(row_shape)
     describe(body, name, row_shape)
@@ -187,10 +198,9 @@ def _new_module(backbone: Any) -> nn.Module:
         body.blocks.requires_grad_(True)
         return body
     if not callable(backbone):
-        names = ", ".join(map(repr, available_backbones()))
         raise ValueError(
-            f"backbone={backbone!r} is not understood; give one of {names}, an nn.Module, a "
-            "function that makes one, a ModuleHandle, or a fitted network estimator."
+            f"backbone={backbone!r} is not understood; give one of {known_backbones()}, an "
+            "nn.Module, a function that makes one, a ModuleHandle, or a fitted network estimator."
         )
     return ModuleHandle(backbone).load()
 

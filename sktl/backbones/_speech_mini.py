@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from ._base import Backbone, InputSpec
 from ._front_ends import LogMelPatches
+from ._units import UnitSpan
 
 __all__ = ["SpeechMini"]
 
@@ -135,6 +136,10 @@ class SpeechMini(Backbone):
     def front_end(self, clips: list[Tensor]) -> list[Tensor]:
         """Turn each waveform into patches of shape (n_patches, 96, 48)."""
         return [self._patches(clip) for clip in clips]
+
+    def unit_span(self, shape: tuple[int, ...]) -> UnitSpan:
+        """Patches of 0.96 s."""
+        return self.patches.span
 
     def pool(self, activations: Tensor) -> Tensor:
         """Scale to length sqrt(192), so that entries are about one."""

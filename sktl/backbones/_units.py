@@ -2,11 +2,36 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["Ragged", "Units", "Values", "over_groups", "segment_mean"]
+__all__ = ["Ragged", "UnitSpan", "Units", "Values", "over_groups", "segment_mean"]
+
+
+class UnitSpan(NamedTuple):
+    """Where the units of a clip lie, in seconds from its first sample.
+
+    Parameters
+    ----------
+    length : float
+        What one unit covers; its frames share it evenly.
+    hop : float
+        From the beginning of a unit to that of the next.
+    start : float, default=0.0
+        Beginning of the first unit; below 0 where it reaches into silence before the clip.
+
+    Examples
+    --------
+    >>> from sktl.backbones import make_backbone
+    >>> make_backbone("crepe-tiny", weights=None).unit_span((1024,))
+    UnitSpan(length=0.064, hop=0.01, start=-0.032)
+    """
+
+    length: float
+    hop: float
+    start: float = 0.0
 
 
 class Ragged:

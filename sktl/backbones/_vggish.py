@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ._base import Backbone, InputSpec
 from ._front_ends import LogMelPatches
+from ._units import UnitSpan
 
 __all__ = ["VGGish"]
 
@@ -100,6 +101,10 @@ class VGGish(Backbone):
     def front_end(self, clips: list[Tensor]) -> list[Tensor]:
         """Log-mel patches (n_patches, 96, 64) of each waveform, one after another."""
         return [self.patches(clip) for clip in clips]
+
+    def unit_span(self, shape: tuple[int, ...]) -> UnitSpan:
+        """Patches of 0.96 s."""
+        return self.patches.span
 
     def pool(self, activations: Tensor) -> Tensor:
         """The last layer, with `postprocess` as integers from 0 to 255."""

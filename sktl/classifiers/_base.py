@@ -112,7 +112,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         seed = integer_seed(self.random_state)
         with torch_seed(seed, device):
             rows, body, plan = resolve_input(self, X)
-            n_frozen = check_frozen_layers(self.frozen_layers, body, name_of(plan.backbone))
+            given = isinstance(self.backbone, str) and self.backbone != "auto"
+            name = name_of(self.backbone if given else plan.backbone)
+            n_frozen = check_frozen_layers(self.frozen_layers, body, name)
             data, objective = self._check_fit(rows, y, sample_domain, sample_weight)
             plan = self._complete(plan, data.classes)
             continued = self.warm_start and self._continues(plan)
@@ -356,7 +358,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         path : path-like
-            New file whose name ends in ``.safetensors``; see
+            File whose name ends in ``.safetensors``, replaced if it is there; see
             :func:`sktl.backbones.save_backbone`.
         """
         check_is_fitted(self, "net_")

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..audio import Clips, is_clips
 from ..backbones import Backbone, ModuleHandle, input_kind, make_backbone
 from ..backbones._hear import is_hear
+from ..backbones._huggingface import is_huggingface
 from ..backbones._saved import is_saved, read_description, read_input_statistics
 from ..embedding._rows import Rows, check_array_rows, check_rows
 from ._module import TransferModule, make_discriminator, make_head
@@ -88,6 +89,8 @@ def resolve_input(estimator: Any, X: Any) -> tuple[Rows, Backbone, Plan]:
             scaler = _same_scaler(start, scaler, name_of(backbone))
     if is_saved(backbone):  # the file need not be there when the estimator is unpickled
         backbone = read_description(backbone).name
+    if is_huggingface(backbone) and body.made_from is not None:  # nor need the folder or the hub
+        backbone = body.made_from[0]
     shape = None if isinstance(rows, Clips) else shape
     scaled = isinstance(rows, Clips) or not named
     weights = estimator.weights if is_hear(backbone) else None

@@ -10,12 +10,12 @@ T = TypeVar("T", bound=type)
 
 BACKBONE = """
 backbone : str, path-like, Module, callable or estimator, default="auto"
-    The network body: a name from :func:`sktl.backbones.available_backbones`, a file that
-    `save_backbone` wrote, the user's own module or zero-argument factory, or a fitted network
-    estimator, whose trained body is the start (in a grid search, wrapped in
-    :class:`sklearn.frozen.FrozenEstimator`, since clones are not fitted). "auto" takes "mlp"
-    for 2-D arrays, "cnn" for 3-D arrays (spectrograms) and "speech-mini" for lists of clips or
-    files.
+    The network body: a name from :func:`sktl.backbones.available_backbones`, "hf:…",
+    "torchvision:…" or "hear:…", a file that `save_backbone` wrote, the user's own module or
+    zero-argument factory, or a fitted network estimator, whose trained body is the start (in a
+    grid search, wrapped in :class:`sklearn.frozen.FrozenEstimator`, since clones are not
+    fitted). "auto" takes "mlp" for 2-D arrays, "cnn" for 3-D arrays (spectrograms) and
+    "speech-mini" for lists of clips or files.
 """
 
 TRAINING = """

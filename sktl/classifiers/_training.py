@@ -17,6 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ..audio import Clips
 from ..backbones import Backbone, Units, fingerprint
 from ..embedding._cache import RowStore, open_store
+from ..embedding._precision import autocast_dtype
 from ..embedding._rows import CHUNK_ROWS, Rows, iter_units
 from ._batches import RowSet
 from ._callbacks import Reseed, UnfreezeBlocks
@@ -41,14 +42,6 @@ class Data:
     weight: np.ndarray
     source: np.ndarray
     classes: np.ndarray
-
-
-def autocast_dtype(precision: str, device: torch.device, dtype: torch.dtype) -> Any:
-    """bf16 where asked for, or, by "auto", where the device is made for it."""
-    automatic = precision == "auto" and device.type == "cuda" and dtype == torch.float32
-    if precision == "bf16" or (automatic and torch.cuda.is_bf16_supported()):
-        return torch.bfloat16
-    return None
 
 
 def prefix_store(memory: Any, module: TransferModule, depth: int) -> RowStore | None:

@@ -5,6 +5,7 @@ import lzma
 import os
 import shutil
 import stat
+import struct
 import tarfile
 import tempfile
 import warnings
@@ -13,19 +14,23 @@ import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
-from .._download import fetch_file
+from .._download import fetch_file, hash_note, new_folder, recorded_sha256
 from ..exceptions import DownloadError
 
 __all__ = ["fetch_archive", "unpack"]
 
-# zipfile raises the last for encrypted members and unknown compressions.
+# zipfile raises RuntimeError for encrypted members and unknown compressions, tarfile ValueError
+# for headers that make no sense.
 _UNREADABLE = (
     *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError),
-    *(EOFError, RuntimeError),
+    *(EOFError, RuntimeError, ValueError, struct.error),
 )
 _MAX_BYTES = 10_000_000_000
+_MAX_MEMBERS = 1_000_000
+# Files are copied piece by piece; only headers are read whole.
+_LARGEST_READ = 2**21
 
 
 class _Member(NamedTuple):
@@ -71,7 +76,8 @@ def fetch_archive(
     place : callable, default=str
         Path in `target` for that of a file in the archive; None to leave the file out.
     max_bytes : int, default=10_000_000_000
-        Most bytes that the files may have together.
+        Most bytes that the archive and, unpacked, its files may have; files without a place and
+        headers may have as many again.
 
     Raises
     ------
@@ -80,16 +86,21 @@ def fetch_archive(
     """
     name = PurePosixPath(url).name
     recorded = target.parent / f"{name}.sha256"
-    expected = sha256 or (_recorded_hash(recorded) if record else None)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".download-", dir=target.parent) as scratch:
+    expected = sha256 or (recorded_sha256(recorded) if record else None)
+    with (
+        new_folder(target.parent),
+        tempfile.TemporaryDirectory(prefix=".download-", dir=target.parent) as scratch,
+    ):
         archive, content = Path(scratch) / name, Path(scratch) / "content"
         try:
-            seen = fetch_file(url, archive, sha256=expected)
+            seen = fetch_file(url, archive, sha256=expected, max_bytes=max_bytes)
         except DownloadError as error:
             reason = str(error).partition(". Try again later")[0]
             changed = "" if sha256 or not expected else f", remove {recorded} if it was replaced"
-            raise DownloadError(f"{reason}. Try again later{changed}, or {by_hand}.") from error
+            raise DownloadError(
+                f"{reason}. Try again later{changed}, or get it another way{hash_note(expected)} "
+                f"and {by_hand}."
+            ) from error
         content.mkdir()
         unpack(archive, content, url, place, max_bytes)
         archive.unlink()
@@ -117,10 +128,13 @@ def unpack(
     Paths that lead out of the folder are refused wherever they stand; links, devices and names
     given twice are refused where they have a place. `source` names the archive in errors.
     """
-    members = _zip_members if archive.suffix == ".zip" else _tar_members
+    is_zip = archive.suffix == ".zip"
     left = max_bytes
     try:
-        for member in members(archive):
+        members = _zip_members(archive) if is_zip else _tar_members(archive, max_bytes)
+        for count, member in enumerate(members, start=1):
+            if count > _MAX_MEMBERS:
+                raise _Refused(f"more than {_MAX_MEMBERS} files")
             path = place(_inner_path(member.name))
             if path is None or member.is_folder:
                 continue
@@ -128,7 +142,7 @@ def unpack(
                 raise _Refused(f"{member.name!r}, a link or device")
             left -= member.size
             if left < 0:
-                raise _Refused(f"more than {max_bytes} bytes")
+                raise _too_large(max_bytes)
             _copy(member, folder / _inner_path(path))
     except _Refused as error:
         raise DownloadError(
@@ -139,6 +153,10 @@ def unpack(
         raise DownloadError(
             f"What came from {source} is not an archive that can be read ({error}). Try again "
             "later."
+        ) from error
+    except OSError as error:  # a full disk, a name that is too long
+        raise DownloadError(
+            f"What came from {source} could not be unpacked into {folder} ({error})."
         ) from error
 
 
@@ -152,11 +170,51 @@ def _zip_members(archive: Path) -> Iterator[_Member]:
             yield _Member(info.filename, info.is_dir(), is_file, info.file_size, content)
 
 
-def _tar_members(archive: Path) -> Iterator[_Member]:
-    with tarfile.open(archive, "r:gz") as file:
-        for info in file:
-            content = partial(_extract, file, info)
-            yield _Member(info.name, info.isdir(), info.isreg(), info.size, content)
+def _tar_members(archive: Path, max_bytes: int) -> Iterator[_Member]:
+    with gzip.open(archive) as unpacked:
+        guarded: Any = _Guarded(unpacked, max_bytes, 2 * max_bytes + _LARGEST_READ)
+        with tarfile.open(fileobj=guarded, mode="r:") as file:
+            for info in file:
+                if info.size < 0:
+                    raise _Refused(f"{info.name!r} of negative size")
+                content = partial(_extract, file, info)
+                yield _Member(info.name, info.isdir(), info.isreg(), info.size, content)
+
+
+class _Guarded:
+    """What is unpacked: no more bytes than allowed, none of them twice, few at once.
+
+    Else a header that announces gigabytes would be read into memory, files without a place would
+    be unpacked without end, and a negative size would lead back to where it stands.
+    """
+
+    def __init__(self, unpacked: gzip.GzipFile, max_bytes: int, end: int) -> None:
+        self._unpacked = unpacked
+        self._max_bytes = max_bytes
+        self._end = end
+        self.tell = unpacked.tell
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= _LARGEST_READ:
+            raise _Refused(f"a header of {size} bytes")
+        content = self._unpacked.read(size)
+        self._check(self.tell())
+        return content
+
+    def seek(self, position: int) -> int:
+        # tarfile reads the last byte of a file anew, to see that it is there.
+        if position < self.tell() - tarfile.BLOCKSIZE:
+            raise _Refused("a file of negative size")
+        self._check(position)
+        return self._unpacked.seek(position)
+
+    def _check(self, position: int) -> None:
+        if position > self._end:
+            raise _too_large(self._max_bytes)
+
+
+def _too_large(max_bytes: int) -> _Refused:
+    return _Refused(f"more than {max_bytes} bytes")
 
 
 def _extract(file: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
@@ -181,10 +239,6 @@ def _copy(member: _Member, path: Path) -> None:
             shutil.copyfileobj(content, file)
     except (FileExistsError, NotADirectoryError) as error:
         raise _Refused(f"{member.name!r} twice") from error
-
-
-def _recorded_hash(path: Path) -> str | None:
-    return path.read_text("utf-8").split(maxsplit=1)[0] if path.is_file() else None
 
 
 def _record_hash(path: Path, sha256: str, url: str) -> None:

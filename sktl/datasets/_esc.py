@@ -72,7 +72,7 @@ def fetch_esc50(
     data : :class:`~sklearn.utils.Bunch`
         Dictionary-like object with attributes
 
-        data : list of n_clips str
+        data, paths : list of n_clips str
             WAV files, sorted by fold and recording.
         target : ndarray of int of shape (n_clips,)
             Published number of the class, index in `target_names`.
@@ -173,7 +173,7 @@ def load_esc10(
     data : :class:`~sklearn.utils.Bunch`
         Dictionary-like object with attributes
 
-        data : list of n_clips str
+        data, paths : list of n_clips str
             OGG or WAV files, sorted by fold and recording.
         target : ndarray of int of shape (n_clips,)
             Index of the class in `target_names`.
@@ -234,8 +234,10 @@ def load_esc10(
 
 
 def _bunch(clips: list[_Clip], target_names: list[str], name: str) -> Bunch:
+    paths = [clip.path for clip in clips]
     return Bunch(
-        data=[clip.path for clip in clips],
+        data=paths,
+        paths=paths,
         target=np.array([target_names.index(clip.category) for clip in clips], dtype=int),
         target_names=target_names,
         groups=np.array([clip.fold for clip in clips], dtype=int),

@@ -63,8 +63,9 @@ def fetch_fsdd(
             Digit spoken.
         target_names : list of str
             Word spoken for each value of `target`.
-        speaker : ndarray of str of shape (3000,)
-            One of "george", "jackson", "lucas", "nicolas", "theo" and "yweweler".
+        speaker, groups : ndarray of str of shape (3000,)
+            One of "george", "jackson", "lucas", "nicolas", "theo" and "yweweler"; for
+            cross-validation over speakers.
         take : ndarray of int of shape (3000,)
             Take, 0 to 49.
         test : ndarray of bool of shape (3000,)
@@ -111,13 +112,15 @@ def fetch_fsdd(
     target = np.array([digit for digit, _, _ in facts])
     if return_X_y:
         return paths, target
+    speaker = np.array([speaker for _, speaker, _ in facts])
     take = np.array([take for _, _, take in facts])
     return Bunch(
         data=paths,
         paths=paths,
         target=target,
         target_names=list(DIGIT_NAMES),
-        speaker=np.array([speaker for _, speaker, _ in facts]),
+        speaker=speaker,
+        groups=speaker,
         take=take,
         test=take < 5,
         DESCR=description("fsdd"),

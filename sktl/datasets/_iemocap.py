@@ -55,7 +55,7 @@ def load_iemocap(path: str | os.PathLike[str], *, return_X_y: bool = False) -> B
     data : :class:`~sklearn.utils.Bunch`
         Dictionary-like object with attributes
 
-        data : list of n_turns str
+        data, paths : list of n_turns str
             WAV files, sorted by session and name.
         target : ndarray of int of shape (n_turns,)
             Index of the class in `target_names`.
@@ -108,12 +108,13 @@ def load_iemocap(path: str | os.PathLike[str], *, return_X_y: bool = False) -> B
     turns = [turn for session in _SESSIONS for turn in _read_session(root, session)]
     _check_recordings(turns, root)
     target_names = sorted(set(_CLASSES.values()))
-    data = [turn.path for turn in turns]
+    paths = [turn.path for turn in turns]
     target = np.array([target_names.index(_CLASSES[turn.label]) for turn in turns], dtype=int)
     if return_X_y:
-        return data, target
+        return paths, target
     return Bunch(
-        data=data,
+        data=paths,
+        paths=paths,
         target=target,
         target_names=target_names,
         groups=np.array([turn.session for turn in turns], dtype=int),

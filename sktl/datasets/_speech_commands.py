@@ -77,7 +77,7 @@ def fetch_speech_commands(
     data : :class:`~sklearn.utils.Bunch`
         Dictionary-like object with attributes
 
-        data : list of n_clips str
+        data, paths : list of n_clips str
             WAV files, sorted by word and name.
         target : ndarray of int of shape (n_clips,)
             Index of the word in `target_names`.
@@ -85,7 +85,9 @@ def fetch_speech_commands(
             Words, sorted.
         subset : ndarray of str of shape (n_clips,)
             Published part: "train", "validation" or "test".
-        groups : ndarray of str of shape (n_clips,)
+        test : ndarray of bool of shape (n_clips,)
+            True for the published test set.
+        speaker, groups : ndarray of str of shape (n_clips,)
             Speaker, eight hexadecimal digits, for cross-validation over speakers.
         background_noise : list of str
             WAV files of noise, about a minute each.
@@ -139,16 +141,21 @@ def fetch_speech_commands(
     target_names = _choose(words, {clip.word for clip in clips}, version)
     numbers = {word: number for number, word in enumerate(target_names)}
     clips = [clip for clip in clips if clip.word in numbers]
-    data = [clip.path for clip in clips]
+    paths = [clip.path for clip in clips]
     target = np.array([numbers[clip.word] for clip in clips], dtype=int)
     if return_X_y:
-        return data, target
+        return paths, target
+    subset = np.array([clip.subset for clip in clips])
+    speaker = np.array([clip.speaker for clip in clips])
     return Bunch(
-        data=data,
+        data=paths,
+        paths=paths,
         target=target,
         target_names=target_names,
-        subset=np.array([clip.subset for clip in clips]),
-        groups=np.array([clip.speaker for clip in clips]),
+        subset=subset,
+        test=subset == "test",
+        speaker=speaker,
+        groups=speaker,
         background_noise=sorted(str(file) for file in (root / _NOISE).glob("*.wav")),
         DESCR=description("speech_commands"),
     )

@@ -47,8 +47,9 @@ def load_voices(*, sr: float = 16000, return_X_y: bool = False) -> Bunch | tuple
             Digit spoken.
         target_names : list of str
             Word spoken for each value of `target`.
-        speaker : ndarray of str of shape (840,)
-            Voice: accent and variant of espeak-ng, e.g. "en-gb-scotland+klatt2".
+        speaker, groups : ndarray of str of shape (840,)
+            Voice: accent and variant of espeak-ng, e.g. "en-gb-scotland+klatt2"; for
+            cross-validation over voices.
         take : ndarray of int of shape (840,)
             Take, 0 to 2.
         sample_domain : ndarray of int of shape (840,)
@@ -87,11 +88,13 @@ def load_voices(*, sr: float = 16000, return_X_y: bool = False) -> Bunch | tuple
     sample_domain = np.array([_SAMPLE_DOMAIN[row["domain"]] for row in rows])
     if return_X_y:
         return clips, target, sample_domain
+    speaker = np.array([row["speaker"] for row in rows])
     return Bunch(
         data=clips,
         target=target,
         target_names=list(DIGIT_NAMES),
-        speaker=np.array([row["speaker"] for row in rows]),
+        speaker=speaker,
+        groups=speaker,
         take=np.array([int(row["take"]) for row in rows]),
         sample_domain=sample_domain,
         domain_names={number: name for name, number in _SAMPLE_DOMAIN.items()},

@@ -148,6 +148,13 @@ class FrameFeatures(TransformerMixin, BaseEstimator):
             self._validate_clips(X, reset=False)  # in its own words, if it is about NaN
             name = clips.rows[error.index] if clips.from_files else f"X[{error.index}]"
             raise ValueError(f"{name} holds {error}.") from None
+        except (MemoryError, OverflowError) as error:
+            if self.duration is None:
+                raise
+            raise ValueError(
+                f"duration={self.duration!r} s pads every clip to {self._duration_samples():.3g} "
+                f"samples, too many for the memory ({error}); give a shorter one."
+            ) from error
 
     @available_if(_has_columns)
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:

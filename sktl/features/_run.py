@@ -60,10 +60,15 @@ def fill_clips(clips: Any, outs: Rows, plan: FramePlan) -> None:
         if not np.isfinite(clip).all():
             raise ClipError(index, "NaN or infinity: every sample must be finite")
         if energies[index] > plan.largest_energy:
+            largest_sample = np.abs(clip).max()
+            advice = "scale clips to [-1, 1]"
+            if largest_sample <= 1:
+                advice = "give a smaller `power`"
+                advice += "" if clip.dtype == np.float64 else ", or dtype='float64'"
             raise ClipError(
                 index,
-                f"samples as large as {np.abs(clip).max():.3g}, of which the power is too large "
-                f"for {clip.dtype}: scale clips to [-1, 1]",
+                f"samples as large as {largest_sample:.3g}, of which the power is too large "
+                f"for {clip.dtype}: {advice}",
             )
 
 

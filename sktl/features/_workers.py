@@ -1,17 +1,19 @@
 """Threads that compute with one torch thread each."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Lock, Semaphore
+from threading import Barrier, Lock
 from typing import TypeVar
 
 import numpy as np
 import torch
 
-__all__ = ["denormals_flushed", "for_each"]
+__all__ = ["denormals_flushed", "for_each", "map_ahead"]
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _starting = Lock()
 
@@ -44,8 +46,10 @@ def for_each(
         return
     with ThreadPoolExecutor(n_threads) as pool:
         try:
-            submit = _submit_limited if uses_torch else _submit
-            workers = submit(pool, work, n_threads - joins_in)
+            n_workers = n_threads - joins_in
+            if uses_torch:
+                _limit_torch(pool, n_workers)
+            workers = [pool.submit(work) for _ in range(n_workers)]
             if joins_in:
                 work()
             for worker in workers:
@@ -54,28 +58,43 @@ def for_each(
             shared.stop()
 
 
-def _submit(pool: ThreadPoolExecutor, work: Callable[[], None], count: int) -> list[Future[None]]:
-    return [pool.submit(work) for _ in range(count)]
+def map_ahead(
+    function: Callable[[Item], Result], items: Iterable[Item], n_threads: int
+) -> Iterator[Result]:
+    """Results of `function` in the order of the items; some are begun before they are used."""
+    with ThreadPoolExecutor(n_threads) as pool:
+        _limit_torch(pool, n_threads)
+        begun: deque[Future[Result]] = deque()
+        try:
+            for item in items:
+                begun.append(pool.submit(function, item))
+                if len(begun) > n_threads:
+                    yield begun.popleft().result()
+            while begun:
+                yield begun.popleft().result()
+        finally:
+            for future in begun:
+                future.cancel()
 
 
-def _submit_limited(
-    pool: ThreadPoolExecutor, work: Callable[[], None], count: int
-) -> list[Future[None]]:
-    """Start threads with one torch thread each; returns when they have it."""
-    limited = Semaphore(0)
+def _limit_torch(pool: ThreadPoolExecutor, n_threads: int) -> None:
+    """Start the threads of a pool with one torch thread each."""
+    met = Barrier(n_threads + 1)
 
-    def limited_work() -> None:
+    def limit() -> None:
         torch.get_num_threads()  # makes it take the common number once, not later
         torch.set_num_threads(1)
-        limited.release()
-        work()
+        met.wait()
 
     # What a thread sets is also what threads that are yet to start will take.
     with _starting, _torch_threads_kept():
-        workers = _submit(pool, limited_work, count)
-        for _ in workers:
-            limited.acquire()
-    return workers
+        try:
+            for _ in range(n_threads):
+                pool.submit(limit)
+            met.wait()
+        except BaseException:
+            met.abort()
+            raise
 
 
 @contextmanager

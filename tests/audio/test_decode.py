@@ -67,6 +67,35 @@ def test_file_without_samples_is_named(tmp_path):
         load_audio(path, 16000)
 
 
+@pytest.mark.parametrize("suffix", ["wav", "mp3", "ogg"])
+def test_a_file_of_no_bytes_is_said_to_be_empty(tmp_path, suffix):
+    path = tmp_path / f"nothing.{suffix}"
+    path.touch()
+    with pytest.raises(AudioReadError, match=rf"nothing\.{suffix}: is empty: a file of no bytes"):
+        load_audio(path, 16000)
+
+
+def test_a_path_below_home_is_said_not_to_be_expanded():
+    with pytest.raises(AudioReadError, match=r"~/a\.wav: no such file \('~' is not expanded\)"):
+        load_audio("~/a.wav", 16000)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "aiff"])
+@pytest.mark.parametrize("value", [2.0**32, -1e10, 1e38])
+def test_floats_beyond_any_pcm_are_no_sound(tmp_path, suffix, value):
+    path = tmp_path / f"clip.{suffix}"
+    soundfile.write(path, np.array([0.0, value]), 16000, subtype="FLOAT")
+    with pytest.raises(AudioReadError, match=r"too large for any sound, up to "):
+        load_audio(path, 16000)
+
+
+@pytest.mark.parametrize("value", [2.0**31, -(2.0**31), 40_000.0])
+def test_floats_of_the_size_of_pcm_are_read_as_they_are(tmp_path, value):
+    path = tmp_path / "clip.wav"
+    soundfile.write(path, np.array([0.0, value]), 16000, subtype="FLOAT")
+    np.testing.assert_array_equal(load_audio(path, 16000), [0, value])
+
+
 def test_file_with_nan_is_named(tmp_path):
     path = tmp_path / "nan.wav"
     soundfile.write(path, np.array([0.0, np.nan]), 16000, subtype="FLOAT")
@@ -96,7 +125,7 @@ def test_samples_too_large_are_told_from_infinity(tmp_path, suffix, subtype):
     stereo = np.zeros((100_000, 2))
     stereo[-1] = 3e38 if subtype == "FLOAT" else -1e300
     soundfile.write(path, stereo, 16000, subtype=subtype)
-    with pytest.raises(AudioReadError, match=r"too large for float32, up to (3e\+38|1e\+300);"):
+    with pytest.raises(AudioReadError, match=r"too large for any sound, up to (3e\+38|1e\+300);"):
         load_audio(path, 16000)
     stereo[0] = np.nan
     soundfile.write(path, stereo, 16000, subtype=subtype)

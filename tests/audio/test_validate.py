@@ -52,6 +52,23 @@ def test_folders_and_missing_files_are_told_apart(tmp_path):
         validate([str(tmp_path)])
 
 
+def test_a_path_given_twice_is_named_once(tmp_path):
+    with pytest.raises(AudioReadError, match=r"^3 of 4 .*:\n  x\.wav \(2 times\)\n  y\.wav$"):
+        validate(["x.wav", "y.wav", "x.wav", __file__])
+    (tmp_path / "a.wav").touch()
+    clips = validate([tmp_path / "a.wav"] * 3)
+    with pytest.raises(AudioReadError, match=r"^3 of 3 .*:\n  \S+a\.wav: is empty.*\(3 times\)$"):
+        list(clips.chunks(1))
+
+
+def test_a_path_below_home_is_said_not_to_be_expanded():
+    message = (
+        r"1 of 1 .* do not exist \('~' is not expanded: give os\.path\.expanduser\(path\)\):\n"
+    )
+    with pytest.raises(AudioReadError, match=message):
+        validate(["~/a.wav"])
+
+
 def test_a_folder_named_like_a_file_is_named_when_it_is_read(tmp_path):
     (tmp_path / "a.wav").mkdir()
     clips = validate([tmp_path / "a.wav"])
@@ -102,6 +119,44 @@ def test_bad_clips_are_refused_with_the_reason(X, message):
 
 def test_small_whole_numbers_are_accepted():
     validate(np.array([[1, -2], [100, 0]]))
+
+
+@pytest.mark.parametrize(
+    ("scale", "bits"), [(129, 16), (32_768, 16), (40_000, 24), (2**23, 24), (2**31, 32)]
+)
+@pytest.mark.parametrize("form", ["array", "list", "tensor", "tensors"])
+def test_floats_of_the_size_of_pcm_are_warned_of_once_and_left_alone(scale, bits, form):
+    X = scale * np.sin(np.arange(6000) / 3).reshape(2, 3000).astype(np.float32)
+    X[1] = 0
+    X[0, 2] = scale
+    forms = {"array": X, "list": list(X), "tensor": torch.from_numpy(X)}
+    given = forms.get(form, [torch.from_numpy(row) for row in X])
+    message = (
+        rf"X holds values as large as .* samples of {bits} bits, divide them by {2 ** (bits - 1)}\."
+    )
+    with pytest.warns(UserWarning, match=message) as record:
+        (chunk,) = validate(given, keep_tensors=True).chunks(2)
+    assert len(record) == 1
+    np.testing.assert_array_equal(np.stack([np.asarray(clip) for clip in chunk]), X)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.9, 128.0, 2.0**32, 1e30])
+def test_louder_clips_than_allowed_are_not_taken_for_pcm(scale):
+    validate(np.full((2, 10), scale, dtype=np.float32))
+    validate([np.full(10, scale)])
+
+
+def test_only_a_few_samples_are_looked_at():
+    class Counting(np.ndarray):
+        seen = 0
+
+        def max(self, *args, **options):
+            Counting.seen += self.size
+            return super().max(*args, **options)
+
+    clips = [np.zeros(1_000_000, np.float32).view(Counting) for _ in range(10)]
+    validate(clips, check_finite=False)
+    assert 0 < Counting.seen < 5000
 
 
 def test_clips_of_one_sample_are_accepted():

@@ -17,6 +17,11 @@ from sktl.backbones import (
 )
 
 ROW_SHAPES = {"mlp": (20,), "cnn": (24, 31), "crnn": (24, 31), "gru": (24, 31)}
+# Stand-ins of few channels.
+IMAGE_NETWORKS = [
+    *("torchvision:alexnet", "torchvision:convnext_tiny", "torchvision:densenet121"),
+    *("torchvision:inception_v3", "torchvision:resnet18", "torchvision:vgg16?cmap=viridis"),
+]
 DTYPES = [torch.float32, torch.float64]
 
 
@@ -37,8 +42,10 @@ def units_of(body, name, n_rows=3, dtype=torch.float32):
     return torch.cat(body.front_end(list(clips)))[:8]
 
 
-@pytest.fixture(params=available_backbones())
+@pytest.fixture(params=[*available_backbones(), *IMAGE_NETWORKS])
 def name(request):
+    if request.param in IMAGE_NETWORKS:
+        request.getfixturevalue("torchvision_models")
     return request.param
 
 

@@ -13,6 +13,7 @@ from sktl import PretrainedEmbedding
 from sktl._random import torch_seed
 from sktl.audio import load_audio
 from sktl.backbones import GE2E, make_backbone
+from sktl.exceptions import WeightsError
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +109,13 @@ def test_weights_are_read_without_importing_the_package(monkeypatch):
     body = make_backbone("ge2e")
     assert body.blocks[2].lstm.weight_ih_l0.std() > 0.1
     assert "resemblyzer" not in sys.modules
+
+
+def test_without_the_package_the_error_says_what_is_enough(monkeypatch):
+    monkeypatch.setattr("sktl.backbones._weights.find_spec", lambda package: None)
+    expected = r"Where webrtcvad .*needs a compiler\) does not install, pip install --no-deps resem"
+    with pytest.raises(WeightsError, match=expected):
+        make_backbone("ge2e")
 
 
 def test_published_keys_fit_and_those_of_the_loss_are_dropped(tmp_path):

@@ -98,6 +98,9 @@ def test_it_is_frozen_whole_or_not_at_all(module, clips):
 def test_what_does_not_follow_the_interface_is_refused(module):
     with pytest.raises(ValueError, match=r"No module named 'nowhere'\. Install the package"):
         make_backbone("hear:nowhere")
+    for name in ("hear:", "hear:.fakehear", "hear:fake hear", "hear:../fakehear", "hear:a..b"):
+        with pytest.raises(ValueError, match="is no name that can be imported; give that of a mod"):
+            make_backbone(name)
     with pytest.raises(ValueError, match="the module has no get_scene_embeddings"):
         make_backbone("hear:nothear")
     with pytest.raises(ValueError, match="has no scene_embedding_size"):

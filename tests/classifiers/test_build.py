@@ -239,7 +239,7 @@ def test_networks_are_named_shortly_in_messages(chain):
     ("parameters", "error", "message"),
     [
         ({"backbone": "yamnt"}, ValueError, "'yamnt' is unknown; did you mean 'yamnet'?"),
-        ({"backbone": "cnn"}, ValueError, r"'cnn' takes spectrograms.* X is rows of shape \(6,\)"),
+        ({"backbone": "cnn"}, ValueError, r"'cnn' takes spectrograms.* row_shape=\(6,\)"),
         ({"backbone": 3}, ValueError, "backbone=3 is not understood"),
         ({"weights": "missing.pt"}, WeightsError, "No file of weights at missing.pt"),
         ({"weights": "imagenet"}, ValueError, "weights='imagenet' is not understood"),

@@ -7,7 +7,7 @@ from sklearn.metrics import log_loss
 from torch import nn
 
 from sktl import DANNClassifier, FineTunedClassifier, MMDAligner
-from sktl.classifiers._training import Data, autocast_dtype, split_rows
+from sktl.classifiers._training import Data, split_rows
 
 # One batch per epoch, so that the order of the rows does not matter.
 WHOLE = {"batch_size": 10_000, "max_epochs": 5, "lr": 0.01, "random_state": 0}
@@ -144,20 +144,6 @@ def test_precision_is_bf16_where_asked_for(blobs):
     gap = np.abs(full.predict_proba(X) - half.predict_proba(X)).max()
     assert 1e-5 < gap < 0.05
     assert {w.dtype for w in half.net_.module_.parameters()} == {torch.float32}
-
-
-def test_auto_precision_is_full_on_the_cpu_and_for_float64():
-    cpu = torch.device("cpu")
-    assert autocast_dtype("auto", cpu, torch.float32) is None
-    assert autocast_dtype("32", cpu, torch.float32) is None
-    assert autocast_dtype("bf16", cpu, torch.float32) is torch.bfloat16
-    assert autocast_dtype("auto", torch.device("cuda"), torch.float64) is None
-
-
-@pytest.mark.gpu
-def test_auto_precision_is_bf16_on_a_gpu_that_has_it():
-    expected = torch.bfloat16 if torch.cuda.is_bf16_supported() else None
-    assert autocast_dtype("auto", torch.device("cuda"), torch.float32) is expected
 
 
 def test_net_params_reach_the_net_and_its_optimizer(blobs):

@@ -68,6 +68,7 @@ def test_the_four_classes_are_listed_with_their_sessions_and_speakers(release, i
         "Ses04M_impro02_M005",
         "Ses05M_impro02_M005",
     ]
+    assert emotions.paths == emotions.data
     assert all(type(path) is str and Path(path).is_file() for path in emotions.data)
     assert emotions.target_names == ["angry", "happy", "neutral", "sad"]
     np.testing.assert_array_equal(emotions.target, [2, 1, 1, 3, 0, 2])

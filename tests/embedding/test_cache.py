@@ -2,6 +2,9 @@
 
 import concurrent.futures
 import os
+import shutil
+import stat
+import time
 
 import joblib
 import numpy as np
@@ -80,6 +83,54 @@ def test_a_file_cut_short_counts_as_absent_wherever_it_is_cut(tmp_path, row):
     for length in range(0, len(whole), 7):
         store.path(row).write_bytes(whole[:length])
         assert store.get(row) is None
+
+
+def test_a_file_with_any_byte_changed_counts_as_absent(tmp_path, row):
+    store = RowStore(tmp_path, "context")
+    store.put(row, row)
+    whole = store.path(row).read_bytes()
+    for place in range(len(whole)):
+        changed = bytearray(whole)
+        changed[place] ^= 1
+        store.path(row).write_bytes(changed)
+        assert store.get(row) is None
+    for contents in (whole + b"\0", bytes(len(whole)), whole[:-32] + bytes(32)):
+        store.path(row).write_bytes(contents)
+        assert store.get(row) is None
+
+
+def test_the_file_of_another_row_counts_as_absent(tmp_path, row):
+    store = RowStore(tmp_path, "context")
+    for one in (row, row + 1):
+        store.put(one, one)
+    shutil.copy(store.path(row), store.path(row + 1))
+    assert store.get(row + 1) is None
+    assert store.get(row) is not None
+
+
+def test_a_file_is_an_array_of_numpy_and_readable_by_all_whom_the_umask_allows(tmp_path, row):
+    store = RowStore(tmp_path, "context")
+    before = os.umask(0o022)
+    try:
+        store.put(row, 2 * row)
+    finally:
+        os.umask(before)
+    np.testing.assert_array_equal(np.load(store.path(row)), 2 * row)
+    assert stat.S_IMODE(store.path(row).stat().st_mode) == 0o644
+
+
+def test_what_a_killed_writer_left_goes_after_a_day(tmp_path, row):
+    RowStore(tmp_path, "context").put(row, row)
+    store = RowStore(tmp_path, "context")
+    parts = [store.folder / "parts" / f"{name}.part" for name in ("young", "old")]
+    for part in parts:
+        part.write_bytes(b"half a ro")
+    long_ago = time.time() - 1.1 * 86400
+    os.utime(parts[1], (long_ago, long_ago))
+    assert store.get(row) is not None
+    store.put(row + 1, row)
+    assert [part.exists() for part in parts] == [True, False]
+    np.testing.assert_array_equal(store.get(row), row)
 
 
 def test_objects_are_not_unpickled(tmp_path, row):

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from sktl import PretrainedEmbedding
 from sktl._random import torch_seed
 from sktl.backbones import InputSpec, available_backbones, make_backbone
+from sktl.embedding._layers import prefix_of
 
 SHAPES = {"cnn": (40, 30), "crnn": (40, 30), "gru": (40, 30), "mlp": (20,)}
 SMALL = [name for name in available_backbones() if not name.startswith(("vggish", "cnn1"))]
@@ -57,17 +59,24 @@ def test_the_embedding_itself_is_pooled_over_patches(clips, pooling):
         np.testing.assert_allclose(row, statistics_by_hand(patches, pooling), atol=1e-5)
 
 
-def test_several_blocks_stand_side_by_side(clips):
+def test_several_blocks_stand_side_by_side_each_column_standardised(clips):
     both = PretrainedEmbedding(layers=[7, 1], pooling="mean_max").fit_transform(clips)
     each = [
         PretrainedEmbedding(layers=layer, pooling="mean_max").fit_transform(clips)
         for layer in (7, 1)
     ]
-    np.testing.assert_array_equal(both, np.hstack(each))
+    expected = StandardScaler().fit_transform(np.hstack(each).astype(float))
+    np.testing.assert_allclose(both, expected, atol=1e-6)
     array = PretrainedEmbedding(layers=np.array([7, 1]), pooling="mean_max").fit_transform(clips)
     np.testing.assert_array_equal(both, array)
-    last = PretrainedEmbedding(layers=-1).fit_transform(clips)
-    np.testing.assert_array_equal(PretrainedEmbedding(layers=9).fit_transform(clips), last)
+
+
+def test_one_block_is_taken_as_it_is(clips):
+    last = PretrainedEmbedding(layers=-1).fit(clips[:1]).transform(clips)
+    for layers in (9, [9], np.array([9])):
+        embedding = PretrainedEmbedding(layers=layers, fusion="weighted")
+        np.testing.assert_array_equal(embedding.fit_transform(clips), last)
+        assert not hasattr(embedding, "layer_weights_")
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -100,6 +109,7 @@ def test_a_row_does_not_depend_on_the_others_and_is_kept_on_disk(clips, tmp_path
     options = {"layers": [2, 8], "pooling": "mean_std", "local": True}
     rows = PretrainedEmbedding(**options).fit_transform(clips)
     kept = PretrainedEmbedding(**options, memory=tmp_path).fit(clips)
+    PretrainedEmbedding(**options, memory=tmp_path).fit(clips[1:])
     np.testing.assert_array_equal(kept.transform(clips[1:2]), rows[1:2])
     np.testing.assert_array_equal(kept.transform(clips), rows)
     other = PretrainedEmbedding(**{**options, "pooling": "mean"}, memory=tmp_path)
@@ -119,7 +129,7 @@ def test_clips_of_any_length_of_a_network_that_takes_them_whole(clips):
 
 def test_rows_of_unreadable_files_are_nan(tmp_path):
     (tmp_path / "a.wav").write_bytes(b"RIFF no more")
-    embedding = PretrainedEmbedding(layers=[0, 1], pooling="mean_max", on_error="nan")
+    embedding = PretrainedEmbedding(layers=1, pooling="mean_max", on_error="nan")
     with pytest.warns(UserWarning, match="1 of 1 audio files"):
         assert np.isnan(embedding.fit_transform([tmp_path / "a.wav"])).all()
 
@@ -172,3 +182,18 @@ def test_frames_of_activations_of_any_shape():
     images = values.reshape(1, 2, 3, 4)
     assert torch.equal(body.frames(images)[0, 1], images[0, :, 1].mean(1))
     assert torch.equal(body.frames(images, local=True)[0, 1], images[0, :, 1].flatten())
+
+
+@pytest.mark.parametrize(
+    ("backbone", "prefix"),
+    [
+        ("yamnet", "yamnet"),
+        ("hf:facebook/wav2vec2-base", "wav2vec2-base"),
+        ("hf:/data/networks/mine", "mine"),
+        ("torchvision:vgg16?cmap=viridis", "vgg16"),
+        ("hear:package.module", "package.module"),
+        (torch.nn.ReLU(), "relu"),
+    ],
+)
+def test_columns_begin_with_the_name_of_the_network_alone(backbone, prefix):
+    assert prefix_of(backbone) == prefix

@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+import threading
 import warnings
 
 import joblib
@@ -17,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from torch import nn
 
 from sktl import FineTunedClassifier, PretrainedEmbedding
-from sktl.backbones import ModuleHandle, make_backbone
+from sktl.backbones import Backbone, InputSpec, ModuleHandle, YAMNet, make_backbone
 from sktl.exceptions import AudioReadError, WeightsError
 
 
@@ -267,3 +268,56 @@ def test_no_warning_comes_from_plain_use(clips):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         PretrainedEmbedding().fit(clips).transform(clips)
+
+
+@pytest.mark.parametrize("memory", [False, True])
+def test_several_threads_give_the_same_bits_in_the_same_order(clips, tmp_path, memory):
+    many = [clip[: len(clip) - 20 * i] for i in range(20) for clip in clips]
+    embedding = PretrainedEmbedding("yamnet", weights=None, random_state=0)
+    embedding.set_params(memory=tmp_path if memory else None)
+    expected = embedding.fit_transform(many)
+    before = torch.get_num_threads()
+    threads = set()
+    run_blocks = YAMNet.run_blocks
+
+    def watched(self, *arguments):
+        threads.add((threading.get_ident(), torch.get_num_threads()))
+        return run_blocks(self, *arguments)
+
+    torch.set_num_threads(3)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(YAMNet, "run_blocks", watched)
+            np.testing.assert_array_equal(embedding.transform(many), expected)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert {count for _, count in threads} == (set() if memory else {1})
+    assert memory or len(threads) > 1
+
+
+def test_a_network_of_ones_own_is_run_by_one_thread(clips):
+    seen = set()
+
+    class Watching(Backbone):
+        input_spec = InputSpec("waveform", sr=16000, min_samples=800)
+        embedding_size = 800
+
+        def __init__(self):
+            super().__init__()
+            self.blocks = nn.ModuleList([nn.ReLU()])
+
+        def front_end(self, clips):
+            return [clip[:800][None] for clip in clips]
+
+        def run_blocks(self, *arguments):
+            seen.add(threading.get_ident())
+            return super().run_blocks(*arguments)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        PretrainedEmbedding(Watching).fit_transform(200 * clips)
+    finally:
+        torch.set_num_threads(before)
+    assert seen == {threading.get_ident()}

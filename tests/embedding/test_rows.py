@@ -13,7 +13,6 @@ from sktl.embedding._rows import (
     check_rows,
     chunks,
     iter_units,
-    pad_rows,
     run_padded,
 )
 
@@ -39,23 +38,26 @@ def clips_of(*lengths):
 
 
 @pytest.mark.parametrize("n", [1, 63, 64, 65, 200])
-def test_chunks_hold_all_rows_in_order_and_few_at_a_time(n):
+def test_chunks_of_an_array_hold_all_rows_in_order_and_few_at_a_time(n):
     X = np.arange(2 * n).reshape(n, 2)
-    for rows in (X, Clips(X.astype(np.float32), 16000)):
-        parts = list(chunks(rows))
-        assert max(map(len, parts)) <= CHUNK_ROWS
-        np.testing.assert_array_equal(np.concatenate([np.stack(part) for part in parts]), X)
+    parts = list(chunks(X))
+    assert max(map(len, parts)) <= CHUNK_ROWS
+    np.testing.assert_array_equal(np.concatenate([np.stack(part) for part in parts]), X)
 
 
 @pytest.mark.parametrize(
-    ("n", "padded"), [(0, 16), (1, 16), (15, 16), (16, 16), (17, 32), (64, 64)]
+    ("seconds", "min_samples", "expected"),
+    [
+        (4.0, 1, [64, 64, 64, 8]),
+        (64.0, 1, [4] * 50),
+        (300.0, 1, [1] * 200),
+        (0.01, 1, [200]),
+        (0.01, 2 * 100, [128, 72]),
+    ],
 )
-def test_rows_are_padded_with_zeros_to_a_full_multiple(n, padded):
-    values = torch.ones(n, 3, 2)
-    got = pad_rows(values)
-    assert got.shape == (padded, 3, 2)
-    assert torch.equal(got[:n], values)
-    assert not got[n:].any()
+def test_chunks_of_clips_last_about_as_long_whatever_the_clips(seconds, min_samples, expected):
+    clips = Clips(200 * [np.zeros(int(100 * seconds), dtype=np.float32)], 100)
+    assert [len(part) for part in chunks(clips, min_samples)] == expected
 
 
 @pytest.mark.parametrize("n", [0, 1, 16, 63, 64, 65, 150])
@@ -74,7 +76,7 @@ def test_a_function_sees_full_multiples_and_few_rows_at_a_time(n):
 def test_units_are_those_of_the_front_end_row_by_row():
     clips = clips_of(3, 9, 4) * 40
     parts = list(iter_units(Clips(clips, 16000), Halves(), **CPU))
-    assert [len(part) for part in parts] == [64, 56]
+    assert [len(part) for part in parts] == [120]
     rows = [row for part in parts for row in part.rows()]
     for clip, row in zip(clips, rows, strict=True):
         flat = row.flatten().numpy()
@@ -84,8 +86,8 @@ def test_units_are_those_of_the_front_end_row_by_row():
 
 def test_unreadable_rows_have_no_units_wherever_they_stand():
     class Unreadable(Clips):
-        def chunks(self, size):
-            for chunk in super().chunks(2):
+        def chunks(self, size, max_samples):
+            for chunk in super().chunks(2, max_samples):
                 yield [None if len(clip) == 1 else clip for clip in chunk]
 
     lengths = [9, 1, 1, 1, 1, 5]

@@ -1,6 +1,7 @@
 """What every feature of clips promises: shapes, names, independence of rows, pipelines."""
 
 import pickle
+import re
 
 import joblib
 import numpy as np
@@ -268,3 +269,36 @@ def test_paths_go_through_model_selection(speech_paths, speech):
     assert len(model.predict(test)) == len(y_test)
     search = GridSearchCV(model, {"mfcc__n_mfcc": [5, 13]}, cv=2, n_jobs=2)
     assert search.fit(speech, y).best_score_ > 0.5
+
+
+@each_feature
+def test_a_file_of_floats_that_are_no_sound_is_a_row_of_nan(feature, tmp_path):
+    paths = [tmp_path / "good.wav", tmp_path / "loud.wav"]
+    for path, scale in zip(paths, (1, 1e30), strict=True):
+        samples = scale * np.sin(np.arange(4000) / 5)
+        soundfile.write(path, samples.astype("float32"), 16000, subtype="FLOAT")
+    with pytest.raises(AudioReadError, match=r"1 of 2 .*:\n.*loud\.wav: holds samples too large"):
+        feature(pooling="mean").fit_transform(paths)
+    with pytest.warns(UserWarning, match=r"1 of 2 audio files cannot be read.*loud\.wav"):
+        rows = feature(pooling="mean", on_error="nan").fit_transform(paths)
+    assert np.isnan(rows).all(axis=1).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("duration", [1e10, 1e300])
+@each_feature
+def test_a_duration_beyond_all_memory_is_named(feature, duration):
+    transformer = feature(duration=duration, pooling=None)
+    message = (
+        rf"duration={re.escape(str(duration))} s pads every clip to 1\.6e\+\d+ samples, too many"
+    )
+    with pytest.raises(ValueError, match=message):
+        transformer.fit_transform([np.zeros(1000)])
+
+
+@pytest.mark.parametrize(("dtype", "power"), [("float32", 50), ("float64", 500)])
+@pytest.mark.parametrize("feature", [MelSpectrogram, MFCC])
+def test_a_power_that_overflows_is_not_blamed_on_the_clips(feature, dtype, power):
+    clip = np.sin(np.arange(4000) / 5)
+    advice = ", or dtype='float64'" if dtype == "float32" else ""
+    with pytest.raises(ValueError, match=rf"for {dtype}: give a smaller `power`{advice}\.$"):
+        feature(power=power, dtype=dtype).fit_transform([clip])

@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from sktl.features._workers import for_each
+from sktl.features._workers import for_each, map_ahead
 
 
 @pytest.fixture
@@ -115,3 +115,47 @@ def test_the_caller_keeps_its_torch_threads_in_work_without_torch(two_torch_thre
     seen = []
     for_each(lambda _: seen.append(torch.get_num_threads()), range(4), 1, uses_torch=False)
     assert seen == [2] * 4
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 4])
+def test_results_come_in_order_from_threads_with_one_torch_thread(n_threads, two_torch_threads):
+    def look(x):
+        return x, torch.get_num_threads(), threading.get_ident()
+
+    found = list(map_ahead(look, iter(range(40)), n_threads))
+    assert [x for x, _, _ in found] == list(range(40))
+    assert {count for _, count, _ in found} == {1}
+    assert threading.get_ident() not in {ident for _, _, ident in found}
+    assert torch.get_num_threads() == 2
+
+
+def test_few_items_are_begun_ahead_of_their_use():
+    taken = []
+
+    def items():
+        for x in range(100):
+            taken.append(x)
+            yield x
+
+    results = map_ahead(lambda x: x, items(), 2)
+    assert next(results) == 0
+    assert len(taken) == 3
+    results.close()
+
+
+@pytest.mark.parametrize("where", ["function", "items"])
+def test_an_error_ahead_reaches_the_caller_and_leaves_no_thread(where, two_torch_threads):
+    def items():
+        yield from range(5)
+        if where == "items":
+            raise OSError("broken")
+
+    def fail(x):
+        if where == "function" and x == 3:
+            raise OSError("broken")
+        return x
+
+    before = threading.active_count()
+    with pytest.raises(OSError, match="broken"):
+        list(map_ahead(fail, items(), 2))
+    assert threading.active_count() == before

@@ -1,0 +1,1 @@
+"""Takes torchvision's place: networks of the same children, with few channels."""

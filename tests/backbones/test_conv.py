@@ -1,0 +1,54 @@
+"""A frozen convolution and its normalisation in one step are the two of them."""
+
+import pytest
+import torch
+from torch import nn
+
+from sktl.backbones._conv import conv_norm
+
+
+@pytest.fixture
+def images():
+    return torch.randn(3, 4, 9, 7, generator=torch.Generator().manual_seed(0)).double()
+
+
+def layers(bias=False, affine=True):
+    conv = nn.Conv2d(4, 6, 3, stride=2, padding=1, bias=bias)
+    bn = nn.BatchNorm2d(6, eps=1e-3, affine=affine)
+    nn.init.uniform_(bn.running_mean, -1, 1)
+    nn.init.uniform_(bn.running_var, 0.5, 2)
+    if affine:
+        nn.init.uniform_(bn.weight, -1, 1)
+        nn.init.uniform_(bn.bias, -1, 1)
+    return conv.double(), bn.double()
+
+
+@pytest.mark.parametrize(("bias", "affine"), [(False, True), (True, True), (True, False)])
+def test_frozen_layers_give_what_they_give_one_after_the_other(images, bias, affine):
+    conv, bn = layers(bias, affine)
+    bn.eval()
+    expected = bn(conv(images))
+    for module in (conv, bn):
+        module.requires_grad_(False)
+    torch.testing.assert_close(conv_norm(conv, bn, images), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_trained_layers_run_one_after_the_other_and_are_given_gradients(images, training):
+    conv, bn = layers()
+    bn.train(training)
+    before = bn.running_mean.clone()
+    conv_norm(conv, bn, images).sum().backward()
+    assert conv.weight.grad is not None
+    assert bn.weight.grad is not None
+    assert torch.equal(bn.running_mean, before) != training
+
+
+def test_gradients_pass_frozen_layers(images):
+    conv, bn = layers()
+    bn.eval()
+    for module in (conv, bn):
+        module.requires_grad_(False)
+    images.requires_grad_(True)
+    conv_norm(conv, bn, images).sum().backward()
+    assert images.grad.abs().sum() > 0
