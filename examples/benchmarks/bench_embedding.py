@@ -99,6 +99,7 @@ def _measure(report: Report, case: Case, options: argparse.Namespace, rate: floa
     report.heading(case.title)
     seconds = sum(map(len, case.clips)) / 16000
     report.text(f"{len(case.clips)} clips, {seconds:,.0f} s. {case.peer}: {case.remark}")
+    torch.set_num_threads(1)  # operations are counted in this thread alone
     with FlopCounterMode(display=False) as counter:
         ours = case.adapt(case.run_ours())
     theirs = case.run_peer()

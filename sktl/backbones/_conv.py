@@ -1,9 +1,9 @@
 """A convolution and its batch normalisation as one step, where neither is trained."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
-from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 __all__ = ["conv_norm"]
 
@@ -17,11 +17,11 @@ def conv_norm(conv: nn.Conv2d, bn: nn.BatchNorm2d, images: Tensor) -> Tensor:
         return bn(conv(images))
     assert bn.running_mean is not None
     assert bn.running_var is not None
-    weight, bias = fuse_conv_bn_weights(
-        *(conv.weight, conv.bias, bn.running_mean, bn.running_var),
-        *(bn.eps, bn.weight, bn.bias),
-    )
-    return conv._conv_forward(images, weight.detach(), bias.detach())
+    scale = (bn.running_var + bn.eps).rsqrt()
+    scale = scale if bn.weight is None else scale * bn.weight
+    bias = -bn.running_mean if conv.bias is None else conv.bias - bn.running_mean
+    bias = bias * scale if bn.bias is None else torch.addcmul(bn.bias, bias, scale)
+    return conv._conv_forward(images, conv.weight * scale[:, None, None, None], bias)
 
 
 def _is_frozen(conv: _ConvNd, bn: _BatchNorm) -> bool:

@@ -23,7 +23,7 @@ __all__ = ["CHUNK_ROWS", "check_array_rows", "check_rows", "chunks", "iter_units
 CHUNK_ROWS = 64
 CHUNK_SECONDS = 256.0
 # Of several threads each has a chunk; small ones end at about the same time.
-CHUNK_SECONDS_OF_THREADS = 64.0
+CHUNK_SECONDS_OF_THREADS = 72.0
 # Nearly the largest block that glibc, seeing it freed, keeps instead of returning.
 KEPT_BYTES = 2**25 - 2**16
 
@@ -143,7 +143,7 @@ class _Computation:
         seconds = None
         if self.body.input_spec.kind == "waveform":
             units = self._cut(chunk)
-            seconds = self._seconds(chunk)
+            seconds = self._seconds(chunk, units.values)
         else:
             rows = np.stack(cast(list[np.ndarray], chunk))
             units = Units(torch.as_tensor(rows).to(self.device, self.dtype))
@@ -186,11 +186,15 @@ class _Computation:
         units = [nothing if clip is None else next(remaining) for clip in clips]
         return Units.from_rows(units, spec.varying)
 
-    def _seconds(self, chunk: list[np.ndarray | None]) -> float:
-        """Duration of all clips, with the silence that short ones are padded with."""
+    def _seconds(self, chunk: list[np.ndarray | None], units: Values) -> float:
+        """Duration of all clips, with the silence of short ones and what units share twice."""
         spec = self.body.input_spec
         lengths = (max(len(clip), spec.min_samples) for clip in chunk if clip is not None)
-        return sum(lengths) / (spec.sr or 1)
+        seconds = sum(lengths) / (spec.sr or 1)
+        if isinstance(units, Ragged):
+            return seconds
+        span = self.body.unit_span(tuple(units.shape[1:]))
+        return seconds if span is None else max(seconds, len(units) * span.length)
 
 
 def iter_units(
