@@ -1,5 +1,6 @@
 """From the rows of X to units and activations, in chunks of bounded size."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -77,6 +78,19 @@ def chunks(
     else:
         for start in range(0, len(rows), CHUNK_ROWS):
             yield list(rows[start : start + CHUNK_ROWS])
+
+
+def _seconds_at_once(rows: Rows, min_samples: int, n_threads: int) -> float:
+    """Duration of chunks; of clips whose lengths are known, as many chunks for each thread."""
+    if n_threads == 1 or not isinstance(rows, Clips):
+        return CHUNK_SECONDS
+    if rows.from_files:
+        return CHUNK_SECONDS_OF_THREADS
+    least = max(min_samples, rows.sr)
+    seconds = sum(max(len(clip), least) for clip in rows.rows) / rows.sr
+    n_chunks = n_threads * math.ceil(seconds / (n_threads * CHUNK_SECONDS_OF_THREADS))
+    # Clips are not cut: with less than one more, what is left over would be a chunk as well.
+    return seconds / n_chunks + seconds / len(rows)
 
 
 @overload
@@ -240,8 +254,8 @@ def iter_units(
     # What the system would take back after every batch, it would have to hand over again.
     torch.empty(KEPT_BYTES, dtype=torch.uint8)
     work = _Computation(body, prefix, device, dtype, batches or BatchSize(), mixed, store)
-    seconds_at_once = CHUNK_SECONDS if n_threads == 1 else CHUNK_SECONDS_OF_THREADS
-    parts = chunks(rows, body.input_spec.min_samples, seconds_at_once)
+    least = body.input_spec.min_samples
+    parts = chunks(rows, least, _seconds_at_once(rows, least, n_threads))
     begin = list(islice(parts, 2))
     n_threads = n_threads if len(begin) > 1 else 1
     parts = chain(begin, parts)

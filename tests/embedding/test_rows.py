@@ -10,6 +10,7 @@ from sktl.backbones import Backbone, InputSpec
 from sktl.embedding._cache import RowStore
 from sktl.embedding._rows import (
     CHUNK_ROWS,
+    _seconds_at_once,
     check_rows,
     chunks,
     iter_units,
@@ -164,3 +165,20 @@ def test_rows_of_another_kind_are_refused(X, kind, message):
 def test_a_waveform_network_without_a_rate_is_told_so():
     with pytest.raises(ValueError, match="sr=None is not a sample rate"):
         check_rows(Estimator(), np.zeros((2, 9)), InputSpec("waveform"), reset=True)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "n_threads", "expected"),
+    [
+        ([500] * 28, 2, [15, 13]),  # 140 s
+        ([500] * 40, 2, [11, 11, 11, 7]),
+        ([500] * 40, 3, [14, 14, 12]),
+        ([500] * 80, 2, [14, 14, 14, 14, 14, 10]),
+        ([40] * 10, 2, [6, 4]),  # each counts as a second
+        ([500], 4, [1]),
+    ],
+)
+def test_every_thread_has_as_many_chunks(lengths, n_threads, expected):
+    clips = Clips([np.zeros(n, dtype=np.float32) for n in lengths], 100)
+    seconds = _seconds_at_once(clips, 1, n_threads)
+    assert [len(part) for part in chunks(clips, 1, seconds)] == expected
