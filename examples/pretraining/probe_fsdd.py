@@ -1,6 +1,6 @@
 """How well does speech-mini tell real digits of unknown speakers, from five clips each?
 
-The network never heard a real voice, nor a synthetic digit. Five clips per digit of one
+The network heard synthetic speech only, and no digit. Five clips per digit of one
 speaker of the Free Spoken Digit Dataset train a logistic regression, which is tested on all
 clips of the other five speakers; each speaker is the training speaker in turn, for several
 random draws. Compared: statistics of MFCCs, the network with random weights, the shipped

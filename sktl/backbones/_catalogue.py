@@ -126,7 +126,7 @@ def _build_speech_mini(row_shape: RowShape) -> Backbone:
 
 _SPEECH_MINI_FILE = WeightsFile(
     "speech-mini.safetensors",
-    sha256="3cd9fdf68ea1b6b02022229390d23299565a93a69955629c37133fc4e2eba08a",
+    sha256="0fe6e3525e9d9675b2e00d0dba14caa21609940a3cfd50bf818b785a369af477",
 )
 _YAMNET_FILES = (
     WeightsFile(

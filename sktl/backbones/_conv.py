@@ -1,14 +1,16 @@
 """A convolution and its batch normalisation as one step, where neither is trained."""
 
+from typing import Any
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 __all__ = ["conv_norm"]
 
 
-def conv_norm(conv: nn.Conv2d, bn: nn.BatchNorm2d, images: Tensor) -> Tensor:
+def conv_norm(conv: Any, bn: _BatchNorm, images: Tensor) -> Tensor:
     """``bn(conv(images))``; with frozen weights, one convolution whose weights hold both.
 
     Images are read and written once less, which takes as long as a small convolution.
@@ -21,7 +23,8 @@ def conv_norm(conv: nn.Conv2d, bn: nn.BatchNorm2d, images: Tensor) -> Tensor:
     scale = scale if bn.weight is None else scale * bn.weight
     bias = -bn.running_mean if conv.bias is None else conv.bias - bn.running_mean
     bias = bias * scale if bn.bias is None else torch.addcmul(bn.bias, bias, scale)
-    return conv._conv_forward(images, conv.weight * scale[:, None, None, None], bias)
+    weight = conv.weight * scale.reshape(-1, *(1 for _ in conv.weight.shape[1:]))
+    return conv._conv_forward(images, weight, bias)
 
 
 def _is_frozen(conv: _ConvNd, bn: _BatchNorm) -> bool:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from ._base import Backbone, InputSpec
+from ._conv import conv_norm
 from ._front_ends import LogMelPatches
 from ._units import UnitSpan
 
@@ -27,7 +28,7 @@ class _ImageBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim == 3:
             x = x.unsqueeze(1)
-        return torch.relu(self.bn(self.conv(x)))
+        return conv_norm(self.conv, self.bn, x).relu_()
 
 
 class _Collapse(nn.Module):
@@ -40,7 +41,7 @@ class _Collapse(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.transpose(2, 3).flatten(1, 2)
-        return torch.relu(self.bn(self.conv(x)))
+        return conv_norm(self.conv, self.bn, x).relu_()
 
 
 class _TimeBlock(nn.Module):
@@ -89,10 +90,12 @@ class SpeechMini(Backbone):
     4 to 8 are residual convolutions along time, 9 pools frames by attention and maximum
     into 192 values; their direction is the embedding.
 
-    Training: 1,413 English words (the ten digits and their homophones left out) in
-    1,728 accent and voice combinations of espeak-ng, with noise, reverberation, band
-    limits, speed and gain varied, to tell the words and their phonemes whatever the voice.
-    The scripts and the log of the run are in ``examples/pretraining``.
+    Training: synthetic speech alone. 2,000 English words and 1,920 of sixteen other
+    languages (the ten digits, in every one of them, and what sounds like them left out) by
+    1,728 accent and voice combinations of espeak-ng and six voices of Flite, hibari and
+    Piper, with noise, reverberation, band limits, speed and gain varied, to tell the words
+    and their sounds whatever the voice. The scripts, the log and the validation are in
+    ``examples/pretraining``.
 
     Attributes
     ----------

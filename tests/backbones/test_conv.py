@@ -52,3 +52,13 @@ def test_gradients_pass_frozen_layers(images):
     images.requires_grad_(True)
     conv_norm(conv, bn, images).sum().backward()
     assert images.grad.abs().sum() > 0
+
+
+def test_convolutions_over_time_are_taken_too():
+    conv, bn = nn.Conv1d(4, 6, 3, padding=1), nn.BatchNorm1d(6).eval()
+    nn.init.uniform_(bn.running_mean, -1, 1)
+    values = torch.randn(2, 4, 11)
+    expected = bn(conv(values))
+    for module in (conv, bn):
+        module.requires_grad_(False)
+    torch.testing.assert_close(conv_norm(conv, bn, values), expected)

@@ -161,4 +161,4 @@ def test_shipped_weights_beat_random_ones_on_real_speech(pretrained, fsdd_dir):
         model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
         return model.fit(rows[train], digit[train]).score(rows[~train], digit[~train])
 
-    assert score(pretrained) > score(new_network(None)) + 0.15
+    assert score(pretrained) > score(new_network(None)) + 0.25
