@@ -23,7 +23,7 @@ _PIECE = 1 << 16
 _TIMEOUT_S = 30
 _PROGRESS_BYTES = 1_000_000
 _MAX_BYTES = 10_000_000_000
-_SHA256_DIGITS = 64
+SHA256_DIGITS = 64
 
 
 def home() -> Path:
@@ -136,7 +136,7 @@ def hash_note(sha256: str | None) -> str:
     """What is known of a file's hash, in brackets; "" for nothing."""
     if sha256 is None:
         return ""
-    verb = "is" if len(sha256) == _SHA256_DIGITS else "begins with"
+    verb = "is" if len(sha256) == SHA256_DIGITS else "begins with"
     return f" (its SHA-256 {verb} {sha256})"
 
 

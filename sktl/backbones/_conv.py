@@ -10,7 +10,7 @@ from torch.nn.modules.conv import _ConvNd
 __all__ = ["conv_norm"]
 
 
-def conv_norm(conv: Any, bn: _BatchNorm, images: Tensor) -> Tensor:
+def conv_norm(conv: Any, bn: Any, images: Tensor) -> Tensor:
     """``bn(conv(images))``; with frozen weights, one convolution whose weights hold both.
 
     Images are read and written once less, which takes as long as a small convolution.
@@ -27,6 +27,10 @@ def conv_norm(conv: Any, bn: _BatchNorm, images: Tensor) -> Tensor:
     return conv._conv_forward(images, weight, bias)
 
 
-def _is_frozen(conv: _ConvNd, bn: _BatchNorm) -> bool:
+def _is_frozen(conv: Any, bn: Any) -> bool:
+    """Whether both are plain layers that only compute; of others, forward() may do more."""
+    if not isinstance(conv, _ConvNd) or not isinstance(bn, _BatchNorm):
+        return False
     parameters = (conv.weight, conv.bias, bn.weight, bn.bias)
-    return not bn.training and not any(p is not None and p.requires_grad for p in parameters)
+    trained = bn.training or any(p is not None and p.requires_grad for p in parameters)
+    return not (trained or conv._forward_hooks or bn._forward_hooks)

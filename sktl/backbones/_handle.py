@@ -9,7 +9,8 @@ from typing import Any, NoReturn
 from torch import Tensor, nn
 
 from .._random import torch_seed
-from ._weights import check_weights, fill, fingerprint, read_state
+from ._state import read_state
+from ._weights import check_weights, fill, fingerprint
 
 __all__ = ["ModuleHandle"]
 

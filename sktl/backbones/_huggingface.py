@@ -3,7 +3,8 @@
 import inspect
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from ._hf_clap import CLAPAudio
 from ._hf_inputs import ASTInput, CLAPInput, SpeechInput, WhisperInput
 from ._hf_spectrogram import AST, WhisperEncoder
 from ._hf_speech import SpeechEncoder
-from ._weights import fill, read_state
+from ._state import read_state
+from ._weights import fill
 
 __all__ = ["PREFIX", "is_huggingface", "make_huggingface"]
 
@@ -228,33 +230,48 @@ def _load(
 ) -> Any:
     """The network with all of its weights; those of heads and other parts are not read."""
     cls = _class_of(family, family.model)
-    # Else it logs a table of all tensors that are not used.
-    quiet: Any = type(
-        cls.__name__,
-        (cls,),
-        {"__module__": cls.__module__, "_keys_to_ignore_on_load_unexpected": ["."]},
-    )
     try:
-        model, report = quiet.from_pretrained(
-            place,
-            config=config,
-            state_dict=state,
-            dtype=torch.float32,
-            key_mapping=family.inside and {family.inside: ""},
-            weights_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
+        with _quiet():
+            model, report = cls.from_pretrained(
+                place,
+                config=config,
+                state_dict=state,
+                dtype=torch.float32,
+                key_mapping=family.inside and {family.inside: ""},
+                ignore_mismatched_sizes=True,  # which are looked at below
+                weights_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
     except Exception as error:
         raise _absent(name, "model.safetensors", error) from error
     missing = sorted(set(report["missing_keys"]) - _UNUSED)
-    if missing:
-        listed = f"{', '.join(missing[:4])}{', ...' if len(missing) > 4 else ''}"
-        raise WeightsError(
-            f"The weights of backbone={name!r} are those of another network ({len(missing)} "
-            f"missing: {listed})."
-        )
+    others = sorted(key for key, *_ in report["mismatched_keys"])
+    for keys, what in ((others, "of another shape"), (missing, "missing")):
+        if keys:
+            listed = f"{', '.join(keys[:4])}{', ...' if len(keys) > 4 else ''}"
+            raise WeightsError(
+                f"The weights of backbone={name!r} are those of another network ({len(keys)} "
+                f"{what}: {listed})."
+            )
     return model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No bar for every set of weights that is read, and no table of what is raised or unused."""
+    logging = _import("transformers.utils.logging")
+    shows_bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.set_verbosity(logging.CRITICAL)
+    if shows_bars:
+        logging.disable_progress_bar()
+        _import("huggingface_hub.utils").enable_progress_bars()  # a download is worth one
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if shows_bars:
+            logging.enable_progress_bar()
 
 
 def _absent(name: str, file: str, error: Exception) -> WeightsError:

@@ -15,8 +15,9 @@ from .._optional import import_optional
 from ..features import mel_spectrogram
 from ._base import Backbone, InputSpec
 from ._image_stages import AUXILIARY, HEADS, cut_stages
+from ._state import read_state
 from ._units import UnitSpan
-from ._weights import WeightsFile, WeightsSource, check_weights, fill, locate, read_state
+from ._weights import WeightsFile, WeightsSource, check_weights, fill, locate
 
 __all__ = ["PREFIX", "ImageBackbone", "is_image"]
 

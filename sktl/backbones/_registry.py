@@ -16,7 +16,8 @@ from ._huggingface import is_huggingface, make_huggingface
 from ._image import ImageBackbone, is_image
 from ._module import copy_module, module_spec, reinitialize, wrap_module
 from ._saved import check_fits, describe, is_saved, read_description, read_tensors
-from ._weights import check_weights, fill, locate_all, read_state
+from ._state import read_state
+from ._weights import check_weights, fill, locate_all
 
 __all__ = ["input_kind", "make_backbone"]
 

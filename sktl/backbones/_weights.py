@@ -27,10 +27,8 @@ __all__ = [
     "fingerprint",
     "locate",
     "locate_all",
-    "read_state",
 ]
 
-_SHA256_DIGITS = 64
 SUFFIXES = (".safetensors", ".pth", ".pt")
 # Attributes that do not change what a network computes in eval mode.
 _MODES = ("training", "fixed_statistics", "cuttable", "uncut_reason", "made_from")
@@ -60,7 +58,7 @@ class WeightsFile:
     @property
     def is_pinned(self) -> bool:
         """Whether there is no other file with this hash."""
-        return self.sha256 is not None and len(self.sha256) == _SHA256_DIGITS
+        return self.sha256 is not None and len(self.sha256) == _download.SHA256_DIGITS
 
 
 @dataclass(frozen=True)

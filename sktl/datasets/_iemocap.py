@@ -104,6 +104,8 @@ def load_iemocap(path: str | os.PathLike[str], *, return_X_y: bool = False) -> B
     >>> cross_val_score(model, emotions.data, emotions.target, groups=emotions.groups,
     ...                 cv=LeaveOneGroupOut())  # doctest: +SKIP
     """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path={path!r} is no path; give the folder IEMOCAP_full_release.")
     root = _find(Path(path).expanduser())
     turns = [turn for session in _SESSIONS for turn in _read_session(root, session)]
     _check_recordings(turns, root)

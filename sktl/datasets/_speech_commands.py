@@ -28,6 +28,11 @@ _ARCHIVES = {
 }
 _LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 _NOISE = "_background_noise_"
+_WORDS = (
+    "bed bird cat dog down eight five four go happy house left marvin nine no off on one right "
+    "seven sheila six stop three tree two up wow yes zero"
+)
+_LATER_WORDS = "backward follow forward learn visual"
 
 
 class _Clip(NamedTuple):
@@ -130,6 +135,7 @@ def fetch_speech_commands(
                 "download_if_missing=True, or give the folder that holds speech_commands as "
                 "data_home."
             )
+        _choose(words, _published(version), version)
         fetch_archive(
             url,
             root,
@@ -159,6 +165,11 @@ def fetch_speech_commands(
         background_noise=sorted(str(file) for file in (root / _NOISE).glob("*.wav")),
         DESCR=description("speech_commands"),
     )
+
+
+def _published(version: int) -> set[str]:
+    """Words of a version: 30, and from the second on 35 (Warden 2018, section 5)."""
+    return set(_WORDS.split()) | set(_LATER_WORDS.split() if version > 1 else ())
 
 
 def _list_clips(root: Path) -> list[_Clip]:

@@ -1,6 +1,7 @@
 """How much goes through a network at once, and less of it once memory ran out."""
 
 import math
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -31,6 +32,8 @@ _OUT_OF_MEMORY = (
 class BatchSize:
     """How much audio a network is given at once; halved when memory runs out.
 
+    Several threads may use one; what fits becomes less for all of them, never more.
+
     Parameters
     ----------
     seconds : float, default=64.0
@@ -43,6 +46,7 @@ class BatchSize:
         self._most_samples: int | None = None
         self._most_values: int | None = None
         self._warned = False
+        self._lock = threading.Lock()
 
     def map_clips(
         self, function: Callable[[list[Tensor]], list[Any]], clips: list[Tensor], sr: float
@@ -55,7 +59,7 @@ class BatchSize:
             if problem:
                 n_samples = sum(map(len, part))
                 self._run_out(len(part), n_samples / sr, problem)
-                self._most_samples = n_samples // 2
+                self._most_samples = _less(n_samples // 2, self._most_samples)
             else:
                 made += result
         return made
@@ -94,7 +98,7 @@ class BatchSize:
             result, problem = _attempt(function, padded)
             if problem:
                 self._run_out(len(padded), len(padded) * seconds, problem)
-                self._most_values = len(padded) // 2 * n_values
+                self._most_values = _less(len(padded) // 2 * n_values, self._most_values)
             else:
                 made.append(result[: len(part)])
                 n_made += len(part)
@@ -103,7 +107,7 @@ class BatchSize:
     def map_ragged(
         self, function: Callable[[Ragged], Tensor], units: Ragged, seconds: float
     ) -> Tensor:
-        """`function` of units of several shapes, those of like length at once.
+        """`function` of units of several shapes, one at least, those of like length at once.
 
         Each value of a unit stands for so many `seconds`.
         """
@@ -111,7 +115,7 @@ class BatchSize:
         order = sorted(range(len(alone)), key=lambda i: alone[i].numel())
         made: list[Tensor] = []
         n_made = 0
-        while n_made < len(order) or not made:
+        while n_made < len(order):
             sizes = [alone[i].numel() for i in order[n_made:]]
             count = self._count_alike(sizes, int(self.seconds * MIXED_SHARE / seconds))
             part = order[n_made : n_made + count]
@@ -119,7 +123,7 @@ class BatchSize:
             if problem:
                 longest = sizes[count - 1]
                 self._run_out(count, count * longest * seconds, problem)
-                self._most_values = count // 2 * longest
+                self._most_values = _less(count // 2 * longest, self._most_values)
             else:
                 made.append(result)
                 n_made += count
@@ -128,7 +132,7 @@ class BatchSize:
 
     def _count_alike(self, sizes: list[int], most: int) -> int:
         """How many units of ascending size fit, each as large as the largest of them."""
-        most = most if self._most_values is None else min(most, self._most_values)
+        most = _less(most, self._most_values)
         for count, size in enumerate(sizes):
             if count and (count + 1) * size > most:
                 return count
@@ -150,8 +154,9 @@ class BatchSize:
             )
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        if not self._warned:
-            self._warned = True
+        with self._lock:
+            is_first, self._warned = not self._warned, True
+        if is_first:
             warnings.warn(
                 f"Memory ran out on {seconds:.3g} s of audio (or rows of an array) at once "
                 f"({problem}); from now on half of that goes through the network, or less.",
@@ -189,6 +194,10 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     message = str(error).lower()
     return isinstance(error, RuntimeError) and any(text in message for text in _OUT_OF_MEMORY)
+
+
+def _less(count: int, most: int | None) -> int:
+    return count if most is None else min(count, most)
 
 
 def _attempt(function: Callable[[Any], Any], values: Any) -> tuple[Any, str]:

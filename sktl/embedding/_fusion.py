@@ -180,11 +180,7 @@ def layer_weights(layers: Sequence[np.ndarray], y: Any, C: float = 1.0) -> np.nd
             f"The layers together have shape {stack.shape} and y has shape {np.shape(y)}; give "
             "layers of shape (n_rows, n_columns) and y of shape (n_rows,)."
         )
-    if len(classes) < 2:
-        raise ValueError(
-            f"y holds {len(classes)} class; the weights of layers are learned by telling classes "
-            "apart: give two at least."
-        )
+    _check_several(classes)
     n_layers, n_rows, n_columns = stack.shape
     n_classes = len(classes)
     targets = np.eye(n_classes)[labels]
@@ -244,11 +240,15 @@ def check_labels(y: Any, sample_domain: Any, n_rows: int) -> np.ndarray:
     known = _check_y(given[source])
     check_classification_targets(known)
     classes, codes = np.unique(known, return_inverse=True)
-    if len(classes) < 2:
-        raise ValueError(
-            "y holds 1 class; the weights of layers are learned by telling classes apart: give two "
-            "at least."
-        )
+    _check_several(classes)
     labels = np.full(n_rows, -1)
     labels[source] = codes
     return labels
+
+
+def _check_several(classes: np.ndarray) -> None:
+    if len(classes) < 2:
+        raise ValueError(
+            f"y holds {'1 class' if len(classes) else 'no class'}; the weights of layers are "
+            "learned by telling classes apart: give two at least, in rows that can be read."
+        )

@@ -91,7 +91,7 @@ class LayerPooling:
         """Features of each layer, on rows of this shape."""
         if self.layers is None:
             return [body.embedding_size]
-        outputs = self._outputs(body, example_unit(body, row_shape))
+        outputs = self._outputs(body, _example_unit(body, row_shape))
         return [self._frames(body, output).shape[2] for output in outputs]
 
     def names(self, prefix: str, widths: Sequence[int], added: bool = False) -> list[str]:
@@ -139,7 +139,7 @@ def _in_full(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
-def example_unit(body: Backbone, row_shape: tuple[int, ...] | None) -> Tensor:
+def _example_unit(body: Backbone, row_shape: tuple[int, ...] | None) -> Tensor:
     """One unit (1, ...) of silence, of rows of this shape."""
     if body.input_spec.kind != "waveform":
         return torch.zeros(1, *(row_shape or ()))
@@ -152,7 +152,7 @@ def span_of_units(
     body: Backbone, row_shape: tuple[int, ...] | None, name: str, needed: bool
 ) -> UnitSpan:
     """Where units lie; all at the beginning where that is neither known nor needed."""
-    span = body.unit_span(tuple(example_unit(body, row_shape).shape[1:]))
+    span = body.unit_span(tuple(_example_unit(body, row_shape).shape[1:]))
     if span is None and needed:
         reason = (
             "its units have no known place in time; let the method unit_span of the network say it"
@@ -181,11 +181,11 @@ def _unit_statistics(frames: Tensor, pooling: Pooling) -> Tensor:
 
 def _row_statistics(values: Tensor, counts: Tensor, pooling: Pooling) -> list[Tensor]:
     """The same over the units of each row: (n_units, n_statistics, d) → of each (n_rows, d)."""
-    rows: list[Tensor] = []
-    for name, statistic in zip(POOLINGS[pooling], values.unbind(1), strict=True):
-        kind = "max" if name == "max" else "mean"
-        reduced = torch.segment_reduce(statistic, kind, lengths=counts, unsafe=True)
-        rows.append(reduced)
+    kinds = ("max" if name == "max" else "mean" for name in POOLINGS[pooling])
+    rows = [
+        torch.segment_reduce(statistic, kind, lengths=counts, unsafe=True)
+        for kind, statistic in zip(kinds, values.unbind(1), strict=True)
+    ]
     if pooling == "mean_std":
         rows[1] = (rows[1] - rows[0].square()).clamp(min=0.0).sqrt()
     return [row.masked_fill(counts[:, None] == 0, torch.nan) for row in rows]

@@ -17,7 +17,7 @@ from .._validation import (
     check_is_fitted,
     resolve_device,
 )
-from ..backbones import Backbone, fingerprint, make_backbone
+from ..backbones import Backbone, InputSpec, fingerprint
 from ._batches import BatchSizes
 from ._cache import open_store
 from ._frames import Frames, row_frames, stack_frames
@@ -37,10 +37,10 @@ from ._progress import Progress
 from ._rows import Rows, check_rows, iter_units
 from ._shared import FittedNetwork, Source
 
-__all__ = ["PretrainedEmbedding", "row_shape"]
+__all__ = ["PretrainedEmbedding"]
 
 
-def row_shape(X: Any) -> tuple[int, ...] | None:
+def _row_shape(X: Any) -> tuple[int, ...] | None:
     """Shape of one row of an array, or None for anything else (lists of clips, say)."""
     shape = np.shape(X) if isinstance(X, np.ndarray | torch.Tensor) else getattr(X, "shape", None)
     return tuple(shape[1:]) if shape is not None and len(shape) > 1 else None
@@ -63,8 +63,9 @@ class PretrainedEmbedding(TransformerMixin, BaseEstimator):
 
     A clip longer than the network's input is cut into patches, whose embeddings are
     averaged. A row's embedding does not depend on the rows it is computed with, but for rounding
-    in the networks that take clips of several lengths side by side. On a CPU as many threads as
-    torch has (``torch.get_num_threads()``) run the network, each on rows of its own.
+    in the networks that take clips of several lengths side by side, or where several threads share
+    an operation. On a CPU as many threads as torch has (``torch.get_num_threads()``) run the
+    network, each on rows of its own.
 
     Parameters
     ----------
@@ -254,15 +255,11 @@ class PretrainedEmbedding(TransformerMixin, BaseEstimator):
             object array of :class:`~sktl.embedding.Frames`.
         """
         check_is_fitted(self)
-        rows = check_rows(
-            self,
-            X,
-            self.backbone_.input_spec,
-            reset=False,
-            n_jobs=self.n_jobs,
-            on_error=self.on_error,
-        )
-        return self._finish(self._embed(rows))
+        return self._finish(self._embed(self._check(X, self.backbone_.input_spec, reset=False)))
+
+    def _check(self, X: Any, spec: InputSpec, *, reset: bool) -> Rows:
+        n_jobs, on_error = self.n_jobs, self.on_error
+        return check_rows(self, X, spec, reset=reset, n_jobs=n_jobs, on_error=on_error)
 
     def _load(self, X: Any, y: Any, sample_domain: Any) -> tuple[Rows, np.ndarray | None]:
         """Make the network; check everything else before any long work."""
@@ -273,10 +270,10 @@ class PretrainedEmbedding(TransformerMixin, BaseEstimator):
                 f"output='frames' gives the frames of every clip, but pooling={self.pooling!r} "
                 "makes one row of them; give pooling=None."
             )
+        source = Source(self.backbone, self.weights, _row_shape(X))
         with torch_seed(integer_seed(self.random_state), device):
-            body = make_backbone(self.backbone, weights=self.weights, row_shape=row_shape(X))
-        spec, n_jobs, on_error = body.input_spec, self.n_jobs, self.on_error
-        rows = check_rows(self, X, spec, reset=True, n_jobs=n_jobs, on_error=on_error)
+            body = source.make()
+        rows = self._check(X, body.input_spec, reset=True)
         name = name_of(self.backbone)
         layers = check_layers(self.layers, len(body.blocks), name)
         if layers is not None and not body.cuttable:
@@ -284,15 +281,14 @@ class PretrainedEmbedding(TransformerMixin, BaseEstimator):
                 f"layers={self.layers!r}, but the layers of {name} are not known: "
                 f"{body.uncut_reason}."
             )
-        source = Source(self.backbone, self.weights, row_shape(X))
-        self._network = FittedNetwork(body.requires_grad_(False).eval(), source)
+        self._network = FittedNetwork(body, source)
         self._batches = BatchSizes()
         self._statistics = LayerPooling(layers, self.pooling, self.local)
-        self._widths = self._statistics.widths(body, row_shape(X))
+        self._widths = self._statistics.widths(body, source.row_shape)
         self._fusion: LayerFusion | None = None
         self.__dict__.pop("layer_weights_", None)
         if self.pooling is None:
-            self._span = span_of_units(body, row_shape(X), name, self.output == "frames")
+            self._span = span_of_units(body, source.row_shape, name, self.output == "frames")
         labels = None
         if layers is not None and len(layers) > 1:
             check_widths(self.fusion, layers, self._widths, name)

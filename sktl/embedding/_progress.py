@@ -20,11 +20,14 @@ class Progress:
     """
 
     def __init__(self, total: int, verbose: int | bool) -> None:
-        self._bar = tqdm(total=total, unit="row", dynamic_ncols=True, disable=not verbose)
+        # A disabled bar would start tqdm's thread as well.
+        self._bar = tqdm(total=total, unit="row", dynamic_ncols=True) if verbose else None
         self._seconds = 0.0
 
     def add(self, n_rows: int, seconds: float = 0.0) -> None:
         """Count rows, of so many seconds of audio together."""
+        if self._bar is None:
+            return
         self._seconds += seconds
         elapsed = self._bar.format_dict["elapsed"]
         if self._seconds and elapsed:
@@ -41,4 +44,5 @@ class Progress:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()

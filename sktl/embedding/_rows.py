@@ -164,10 +164,10 @@ class _Computation:
         if self.prefix is None:
             return units
         values = units.values
-        if not self.mixed or not isinstance(values, Ragged):
-            return Units(run_padded(self.prefix, values, self.batches, seconds), units.offsets)
-        share = _seconds_per_value(values, seconds)
-        return Units(self.batches.map_ragged(self.prefix, values, share), units.offsets)
+        if self.mixed and isinstance(values, Ragged) and len(values):
+            share = _seconds_per_value(values, seconds)
+            return Units(self.batches.map_ragged(self.prefix, values, share), units.offsets)
+        return Units(run_padded(self.prefix, values, self.batches, seconds), units.offsets)
 
     def of_missing(self, chunk: list[np.ndarray | None], store: RowStore) -> Units:
         """The same, of what the store does not have."""

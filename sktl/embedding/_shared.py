@@ -35,9 +35,8 @@ class Source(NamedTuple):
         return known and self.weights is not None
 
     def make(self) -> Backbone:
-        """Make the network, in eval mode and without gradients."""
-        with torch_seed(0):
-            body = make_backbone(self.backbone, weights=self.weights, row_shape=self.row_shape)
+        """Make the network, in eval mode and without gradients; torch draws what is random."""
+        body = make_backbone(self.backbone, weights=self.weights, row_shape=self.row_shape)
         return body.requires_grad_(False).eval()
 
 
@@ -63,22 +62,26 @@ class FittedNetwork:
 
     def body(self, device: torch.device) -> Backbone:
         """The network, wherever it is; one that has to be found again, on that device."""
-        with _lock:
-            if self._body is None:
-                assert self._fingerprint is not None
-                self._body = _find(self._source, self._fingerprint, device)
-            return self._body
+        if self._body is None:
+            # Who makes a network of this one holds the generator first: two threads that took
+            # them in different orders would wait for each other.
+            with torch_seed(0), _lock:
+                if self._body is None:
+                    assert self._fingerprint is not None
+                    self._body = _find(self._source, self._fingerprint, device)
+        return self._body
 
     def on(self, device: torch.device) -> Backbone:
         """The network, moved to that device."""
+        body = self.body(device)
         with _lock:
-            return self.body(device).to(device)
+            return body.to(device)
 
     def __getstate__(self) -> dict[str, Any]:
-        given = self._given()
-        if self._body is not None and (not given or given != fingerprint(self._body)):
-            return vars(self)
-        return vars(self) | {"_body": None}
+        body, given = self._body, self._given()
+        if body is not None and given == fingerprint(body):
+            body = None
+        return vars(self) | {"_body": None if body is None else _on_cpu(body)}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         made = object.__new__(type(self))
@@ -90,12 +93,20 @@ class FittedNetwork:
     def _given(self) -> str:
         """Fingerprint of what the source gives, which is made once to see."""
         if self._fingerprint is None:
-            self._fingerprint = ""
+            seen = ""
             if self._source.is_lasting:
                 # Whatever goes wrong, the pickle then holds the network.
-                with suppress(Exception):
-                    self._fingerprint = fingerprint(self._source.make())
+                with suppress(Exception), torch_seed(0):
+                    seen = fingerprint(self._source.make())
+            self._fingerprint = seen
         return self._fingerprint
+
+
+def _on_cpu(body: Backbone) -> Backbone:
+    """The same or a copy, which a machine without that device can read."""
+    if all(value.is_cpu for value in body.state_dict().values()):
+        return body
+    return copy_module(body).cpu()
 
 
 def _find(source: Source, expected: str, device: torch.device) -> Backbone:

@@ -62,3 +62,17 @@ def test_convolutions_over_time_are_taken_too():
     for module in (conv, bn):
         module.requires_grad_(False)
     torch.testing.assert_close(conv_norm(conv, bn, values), expected)
+
+
+def test_hooks_and_wrapped_convolutions_are_run(images):
+    conv, bn = layers()
+    bn.eval()
+    for module in (conv, bn):
+        module.requires_grad_(False)
+    expected = bn(conv(images))
+    seen = []
+    handle = conv.register_forward_hook(lambda *_: seen.append(1))
+    torch.testing.assert_close(conv_norm(conv, bn, images), expected)
+    assert seen == [1]
+    handle.remove()
+    torch.testing.assert_close(conv_norm(nn.Sequential(conv), bn, images), expected)

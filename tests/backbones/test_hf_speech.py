@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from sktl import PretrainedEmbedding
@@ -166,3 +167,34 @@ def test_clips_side_by_side_pass_any_blocks_as_each_alone(saved, clips, start, s
     for row, unit in zip(found.one_by_one(), units, strict=True):
         expected = body.run_blocks(unit, start, stop)
         torch.testing.assert_close(row, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("saved", ["wav2vec2-stable", "wavlm"], indirect=True)
+@pytest.mark.parametrize("pooling", ["mean_std", None])
+def test_files_that_cannot_be_read_are_nan_alone_and_among_others(saved, clips, tmp_path, pooling):
+    paths = [tmp_path / f"{number}.wav" for number in range(4)]
+    for path, clip in zip(paths, clips[:2], strict=False):
+        soundfile.write(path, clip, 16000, subtype="FLOAT")
+    for path in paths[2:]:
+        path.write_bytes(b"RIFF no more")
+    embedding = PretrainedEmbedding(saved.name, pooling=pooling, on_error="nan").fit(clips[:2])
+    expected = embedding.transform(clips[:2])
+    with pytest.warns(UserWarning, match="2 of 4 audio files"):
+        rows = embedding.transform([paths[2], paths[0], paths[3], paths[1]])
+    with pytest.warns(UserWarning, match="2 of 2 audio files"):
+        unreadable = embedding.transform(paths[2:])
+    for found, row in zip(rows[1::2], expected, strict=True):
+        np.testing.assert_allclose(found, row, atol=1e-5)
+    for missing in (*rows[::2], *unreadable):
+        assert np.isnan(missing).all()
+
+
+@padded_by_mask
+@pytest.mark.parametrize("pooling", ["max", "mean_std"])
+def test_layers_may_be_asked_for_in_any_order(saved, clips, pooling):
+    embedding = PretrainedEmbedding(saved.name, layers=[3, 0, 2], pooling=pooling)
+    found = embedding.fit_transform(clips)
+    np.testing.assert_array_equal(found, embedding.fit(clips).transform(clips))
+    ordered = PretrainedEmbedding(saved.name, layers=[0, 2, 3], pooling=pooling)
+    first, second, third = np.split(ordered.fit_transform(clips), 3, axis=1)
+    np.testing.assert_array_equal(found, np.concatenate([third, first, second], axis=1))

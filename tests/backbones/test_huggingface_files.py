@@ -97,17 +97,18 @@ def test_a_file_that_is_absent_or_damaged_is_named(folder, file):
         make_backbone(f"hf:{folder}")
 
 
-def test_weights_of_another_network_are_refused(saved_networks, folder, tmp_path):
+def test_weights_of_another_network_are_refused(saved_networks, folder, tmp_path, capfd):
     change(folder / "config.json", num_hidden_layers=4)
     with pytest.raises(WeightsError, match=r"of another network .16 missing: encoder.layers.3"):
         make_backbone(f"hf:{folder}")
     change(folder / "config.json", num_hidden_layers=3, hidden_size=32)
-    with pytest.raises(WeightsError, match=r"no model\.safetensors that can be read"):
+    with pytest.raises(WeightsError, match=r"of another network .52 of another shape: encoder"):
         make_backbone(f"hf:{folder}")
     body = make_backbone(saved_networks["hubert"].name)
     torch.save(body.state_dict(), tmp_path / "other.pt")
     with pytest.raises(WeightsError, match="those of another network"):
         make_backbone(saved_networks["wav2vec2-stable"].name, weights=tmp_path / "other.pt")
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("name", ["hf:./nowhere", "hf:/no/where", "hf:no/such/folder", "hf:"])
@@ -164,3 +165,14 @@ def test_a_folder_in_the_home_of_the_user(saved_networks, monkeypatch):
     folder = saved_networks["ast"].folder
     monkeypatch.setenv("HOME", str(folder.parent))
     assert make_backbone(f"hf:~/{folder.name}").embedding_size == 24
+
+
+def test_nothing_is_printed_and_transformers_keeps_its_settings(
+    saved_networks, capfd, transformers
+):
+    logging = transformers.utils.logging
+    before = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    make_backbone(saved_networks["wav2vec2"].name)
+    printed = capfd.readouterr()
+    assert (printed.out, printed.err) == ("", "")
+    assert (logging.is_progress_bar_enabled(), logging.get_verbosity()) == before

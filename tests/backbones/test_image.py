@@ -317,7 +317,7 @@ def test_embeddings_of_stages(torchvision_models, clips, local):
     widths = [6 * 16, 8 * 2, 16] if local else [6, 8, 16]
     assert rows.shape == (4, sum(widths))
     first, *_, last = embedding.get_feature_names_out()
-    assert (first, last) == (f"{name}_b01_0000", f"{name}_b06_0015")
+    assert (first, last) == ("vgg16_b01_0000", "vgg16_b06_0015")
     np.testing.assert_array_equal(embedding.transform(clips[1:2]), rows[1:2])
     images = embedding.backbone_.front_end([torch.from_numpy(clips[1])])[0]
     images = embedding.backbone_.run_blocks(images, stop=2)

@@ -151,3 +151,8 @@ def test_a_line_that_cannot_be_read_is_named(release, line):
     root = release(**{name: f"{HEADER}{line}\n".encode()})
     with pytest.raises(ValueError, match=r"Line 3 of .*Ses04M_impro02\.txt is '\[1\.0 - 2\.0\]"):
         load_iemocap(root)
+
+
+def test_what_is_no_path_is_named():
+    with pytest.raises(TypeError, match="path=None is no path; give the folder IEMOCAP"):
+        load_iemocap(None)

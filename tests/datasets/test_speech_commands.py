@@ -136,3 +136,15 @@ def test_the_real_archives_are_pinned():
         assert url.startswith("https://")
         assert url.endswith(f"v0.0{version}.tar.gz")
         assert len(sha256) == 64
+
+
+@pytest.mark.parametrize(("version", "word"), [(2, "yess"), (1, "visual")])
+def test_unknown_words_are_named_before_anything_is_downloaded(tmp_path, version, word):
+    with pytest.raises(ValueError, match=rf"words names \['{word}'\]; version {version} has b"):
+        fetch_speech_commands(words=("yes", word), version=version, data_home=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("version", "count"), [(1, 30), (2, 35)])
+def test_as_many_words_are_published_as_the_paper_says(version, count):
+    assert len(_speech_commands._published(version)) == count

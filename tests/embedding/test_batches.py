@@ -219,3 +219,16 @@ def test_one_unit_of_several_lengths_that_does_not_fit_is_told():
         pytest.raises(MemoryError, match="on 6 s of audio"),
     ):
         BatchSize(seconds=1000.0).map_ragged(Lengths(most=5), ragged(6, 6), seconds=1.0)
+
+
+def test_a_thread_that_runs_out_later_does_not_raise_what_others_found_to_fit():
+    batches, values = BatchSize(64.0), torch.ones(64, 2)
+
+    def overtaken(units):
+        with pytest.warns(UserWarning, match="Memory ran out"):
+            batches.map_units(Small(4), values)
+        raise OUT_OF_MEMORY[0]
+
+    small, attempts = Small(4), iter([overtaken])
+    batches.map_units(lambda units: next(attempts, small)(units), values)
+    assert small.seen == [4] * 16

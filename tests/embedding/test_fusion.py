@@ -102,7 +102,7 @@ def test_a_layer_that_tells_classes_apart_gets_the_weight():
         ((4, 3), [0, 1, 0], r"shape \(2, 4, 3\) and y has shape \(3,\)"),
         ((4,), [0, 1, 0, 1], r"give layers of shape \(n_rows, n_columns\)"),
         ((4, 3), [1, 1, 1, 1], "y holds 1 class;"),
-        ((0, 3), [], "y holds 0 class"),
+        ((0, 3), [], "y holds no class"),
     ],
 )
 def test_weights_of_layers_that_teach_nothing_are_refused(shape, y, message):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from sktl import PretrainedEmbedding
+from sktl.datasets import load_voices
 from sktl.embedding._precision import autocast_dtype
 
 
@@ -24,8 +25,7 @@ def test_auto_precision_is_bf16_on_a_gpu_that_has_it():
 
 @pytest.fixture
 def clips():
-    generator = np.random.default_rng(0)
-    return [(0.1 * generator.normal(size=n)).astype(np.float32) for n in (4000, 9000, 20000)]
+    return load_voices().data[:420:42]
 
 
 @pytest.mark.parametrize(

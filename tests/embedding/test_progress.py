@@ -40,3 +40,10 @@ def test_the_bar_is_closed_where_an_error_ends_it(capfd):
     with pytest.raises(KeyError):
         work()
     assert capfd.readouterr().err.endswith("\n")
+
+
+def test_nothing_is_started_unless_asked_for(monkeypatch):
+    """A bar of tqdm starts a thread, even a disabled one."""
+    monkeypatch.setattr("sktl.embedding._progress.tqdm", None)
+    with Progress(5, 0) as progress:
+        progress.add(5)

@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator
 
 from sktl.audio import Clips
 from sktl.backbones import Backbone, InputSpec
+from sktl.backbones._units import over_groups
 from sktl.embedding._cache import RowStore
 from sktl.embedding._rows import (
     CHUNK_ROWS,
@@ -182,3 +183,32 @@ def test_every_thread_has_as_many_chunks(lengths, n_threads, expected):
     clips = Clips([np.zeros(n, dtype=np.float32) for n in lengths], 100)
     seconds = _seconds_at_once(clips, 1, n_threads)
     assert [len(part) for part in chunks(clips, 1, seconds)] == expected
+
+
+class Whole(Backbone):
+    """Takes clips as they are."""
+
+    input_spec = InputSpec("waveform", sr=16000, varying=True)
+
+    def front_end(self, clips):
+        return [clip[None] for clip in clips]
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_chunk_of_unreadable_rows_alone_has_no_units(tmp_path, mixed, stored):
+    class Unreadable(Clips):
+        def chunks(self, size, max_samples):
+            yield [self.rows[0], None]
+            yield [None, None]
+
+    def total(values):
+        return over_groups(lambda group: group.sum(1, keepdim=True), values)
+
+    store = RowStore(tmp_path, "whole") if stored else None
+    rows = Unreadable(clips_of(5, 5, 5, 5), 16000)
+    parts = list(iter_units(rows, Whole(), total, mixed=mixed, store=store, **CPU))
+    assert [part.counts().tolist() for part in parts] == [[1, 0], [0, 0]]
+    [first, missing] = [part.mean() for part in parts]
+    assert first[0].item() == clips_of(5)[0].sum()
+    assert missing.isnan().all()

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from sktl import PretrainedEmbedding
+from sktl._random import torch_seed
 from sktl.backbones import ModuleHandle, fingerprint, make_backbone, save_backbone
 from sktl.embedding import _shared
 from sktl.exceptions import WeightsError
@@ -209,3 +210,36 @@ def test_what_was_unpickled_counts_as_fitted_before_it_is_loaded(clips):
     assert list(again.get_feature_names_out()) == list(embedding.get_feature_names_out())
     assert not _shared._kept
     assert not hasattr(PretrainedEmbedding(), "backbone_")
+
+
+def test_threads_that_make_and_that_find_a_network_do_not_wait_for_each_other(clips, monkeypatch):
+    """One fits from an unpickled embedding, another loads one: neither has what the other needs."""
+    pickled, finding = pickle.dumps(PretrainedEmbedding().fit(clips)), threading.Event()
+    first, second = (pickle.loads(pickled) for _ in range(2))
+    find = _shared._find
+
+    def told(*arguments):
+        finding.set()
+        return find(*arguments)
+
+    monkeypatch.setattr(_shared, "_find", told)
+    with torch_seed(0):
+        thread = threading.Thread(target=lambda: first.backbone_, daemon=True)
+        thread.start()
+        finding.wait(0.5)
+        assert _shared._lock.acquire(timeout=5)
+        _shared._lock.release()
+        found = second.backbone_
+    thread.join(60)
+    assert not thread.is_alive()
+    assert first.backbone_ is found
+
+
+@pytest.mark.gpu
+def test_a_network_on_a_gpu_is_pickled_for_machines_without(clips):
+    embedding = PretrainedEmbedding(weights=None, random_state=0, device="cuda").fit(clips)
+    expected = embedding.transform(clips)
+    again = pickle.loads(pickle.dumps(embedding))
+    assert all(value.is_cpu for value in again._network._body.state_dict().values())
+    assert all(value.is_cuda for value in embedding.backbone_.state_dict().values())
+    np.testing.assert_allclose(again.transform(clips), expected, rtol=1e-3, atol=1e-4)
