@@ -87,10 +87,22 @@ def _seconds_at_once(rows: Rows, min_samples: int, n_threads: int) -> float:
     if rows.from_files:
         return CHUNK_SECONDS_OF_THREADS
     least = max(min_samples, rows.sr)
-    seconds = sum(max(len(clip), least) for clip in rows.rows) / rows.sr
-    n_chunks = n_threads * math.ceil(seconds / (n_threads * CHUNK_SECONDS_OF_THREADS))
-    # Clips are not cut: with less than one more, what is left over would be a chunk as well.
-    return seconds / n_chunks + seconds / len(rows)
+    lengths = [max(len(clip), least) / rows.sr for clip in rows.rows]
+    n_chunks = n_threads * math.ceil(sum(lengths) / (n_threads * CHUNK_SECONDS_OF_THREADS))
+    limit = max(sum(lengths) / n_chunks, *lengths)
+    while _count_chunks(lengths, limit) > n_chunks:
+        limit *= 1.01
+    return limit + 1.0 / rows.sr  # of rounding
+
+
+def _count_chunks(lengths: list[float], limit: float) -> int:
+    """Chunks of at most `limit` that lengths in their order make."""
+    count, filled = 0, math.inf
+    for length in lengths:
+        filled += length
+        if filled > limit:
+            count, filled = count + 1, length
+    return count
 
 
 @overload
