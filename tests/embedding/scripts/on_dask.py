@@ -84,6 +84,7 @@ def main(folder):
         LocalCluster(n_workers=2, processes=True, **options) as cluster,
         Client(cluster) as client,
     ):
+        client.wait_for_workers(2)
         client.run(sys.path.insert, 0, os.path.dirname(__file__))
         found["pickled"] = np.array(len(pickle.dumps(embedding)))
         log.unlink()
@@ -92,7 +93,7 @@ def main(folder):
             client.submit(
                 embedding.transform, paths[start : start + 6], workers=[worker], pure=False
             )
-            for worker in client.scheduler_info()["workers"]
+            for worker in client.run(os.getpid)
             for start in range(0, 24, 6)
         ]
         found["submitted"] = np.stack(client.gather(tasks))
