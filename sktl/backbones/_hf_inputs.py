@@ -31,6 +31,13 @@ def _padded(clip: Tensor, n_samples: int) -> Tensor:
     return functional.pad(clip, (0, max(0, n_samples - len(clip))))
 
 
+def _power(windows: Tensor, n_fft: int, hop_length: int) -> Tensor:
+    """(n, n_samples) → (n, n_bins, n_frames), centred frames, mirrored ends."""
+    hann = torch.hann_window(n_fft, dtype=windows.dtype, device=windows.device)
+    spectrum = torch.stft(windows, n_fft, hop_length, window=hann, return_complex=True)
+    return spectrum.abs().square()
+
+
 @lru_cache(maxsize=8)
 def _filters(**settings: Any) -> Tensor:
     return torch.from_numpy(mel_filters(**settings))
@@ -81,12 +88,9 @@ class WhisperInput:
     def __call__(self, clip: Tensor) -> Tensor:
         """A window's values lie within 8 (80 dB) of its loudest."""
         windows = torch.stack([_padded(w, self.n_samples) for w in _windows(clip, self.n_samples)])
-        hann = torch.hann_window(self.n_fft, dtype=clip.dtype, device=clip.device)
-        spectrum = torch.stft(
-            windows, self.n_fft, self.hop_length, window=hann, return_complex=True
-        )
+        power = _power(windows, self.n_fft, self.hop_length)[..., :-1]
         settings = {"sr": self.sr, "n_fft": self.n_fft, "n_mels": self.n_mels, "fmax": 8000.0}
-        mel = _filters(**settings).to(clip) @ spectrum[..., :-1].abs().square()
+        mel = _filters(**settings).to(clip) @ power
         log_mel = mel.clamp(min=FLOOR).log10()
         loudest = log_mel.amax((1, 2), keepdim=True)
         return (log_mel.maximum(loudest - 8.0) + 4.0) / 4.0
@@ -182,14 +186,11 @@ class CLAPInput:
     def __call__(self, clip: Tensor) -> Tensor:
         """A short clip is repeated as `padding` says."""
         windows = torch.stack([self._fill(w) for w in _windows(clip.double(), self.n_samples)])
-        hann = torch.hann_window(self.n_fft, dtype=windows.dtype, device=windows.device)
-        spectrum = torch.stft(
-            windows, self.n_fft, self.hop_length, window=hann, return_complex=True
-        )
+        power = _power(windows, self.n_fft, self.hop_length)
         settings = {"sr": self.sr, "n_fft": self.n_fft, "n_mels": self.n_mels}
         band = {"fmin": self.fmin, "fmax": self.fmax}
         scale = {"htk": not self.slaney, "norm": "slaney" if self.slaney else None}
-        mel = _filters(**settings, **band, **scale).to(windows) @ spectrum.abs().square()
+        mel = _filters(**settings, **band, **scale).to(windows) @ power
         decibels = 10.0 * mel.clamp(min=FLOOR).log10()
         return decibels.transpose(1, 2).unsqueeze(1).to(clip.dtype)
 

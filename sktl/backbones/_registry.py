@@ -11,15 +11,21 @@ from .._random import torch_seed
 from ._base import Backbone, InputSpec
 from ._catalogue import Kind, RowShape, find, known_backbones
 from ._handle import ModuleHandle
-from ._hear import PREFIX, HearBackbone, is_hear
+from ._hear import PREFIX as HEAR
+from ._hear import HearBackbone, is_hear
+from ._huggingface import PREFIX as HUGGINGFACE
 from ._huggingface import is_huggingface, make_huggingface
+from ._image import PREFIX as IMAGE
 from ._image import ImageBackbone, is_image
 from ._module import copy_module, module_spec, reinitialize, wrap_module
 from ._saved import check_fits, describe, is_saved, read_description, read_tensors
 from ._state import read_state
 from ._weights import check_weights, fill, locate_all
 
-__all__ = ["input_kind", "make_backbone"]
+__all__ = ["PREFIXES", "input_kind", "make_backbone"]
+
+# Of names of networks that other packages make, all of which take clips.
+PREFIXES = (HEAR, HUGGINGFACE, IMAGE)
 
 
 def input_kind(backbone: Any) -> Kind | None:
@@ -43,10 +49,8 @@ def input_kind(backbone: Any) -> Kind | None:
     """
     if is_saved(backbone):
         return input_kind(read_description(backbone).name)
-    if is_hear(backbone) or is_huggingface(backbone) or is_image(backbone):
-        return "waveform"
     if isinstance(backbone, str):
-        return find(backbone).kind
+        return "waveform" if backbone.startswith(PREFIXES) else find(backbone).kind
     if isinstance(backbone, nn.Module):
         return module_spec(backbone).kind
     if hasattr(backbone, "get_params") and not isinstance(backbone, type):
@@ -148,7 +152,7 @@ def _from_hear(name: str, weights: Any) -> Backbone:
             "'pretrained', or the path that its load_model takes."
         )
     path = None if weights == "pretrained" else weights
-    body = HearBackbone(name.removeprefix(PREFIX), path)
+    body = HearBackbone(name.removeprefix(HEAR), path)
     body.fixed_statistics = True
     return body
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..backbones import Backbone, Ragged, Units, UnitSpan
+from ..backbones._registry import PREFIXES
 from ..backbones._saved import is_saved
 from ..backbones._units import Values, over_groups
 from ._frames import unit_frames
@@ -230,10 +231,9 @@ def _is_number(layer: Any) -> bool:
 def prefix_of(backbone: Any) -> str:
     """Beginning of the names of columns: "wav2vec2-base" of "hf:facebook/wav2vec2-base"."""
     name = name_of(backbone)
-    kind, is_prefixed, rest = name.partition(":")
-    if not is_prefixed or kind not in ("hf", "hear", "torchvision"):
+    if not name.startswith(PREFIXES):
         return name
-    return Path(rest.partition("?")[0]).name
+    return Path(name.partition(":")[2].partition("?")[0]).name
 
 
 def name_of(backbone: Any) -> str:

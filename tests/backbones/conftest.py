@@ -88,6 +88,18 @@ NETWORKS = {
 }
 
 
+@pytest.fixture(scope="session")
+def outputs_of():
+    """What every block makes of one clip."""
+
+    @torch.no_grad()
+    def run(body, clip):
+        [values] = body.front_end([torch.from_numpy(clip)])
+        return [values := block(values) for block in body.blocks]
+
+    return run
+
+
 class Saved(NamedTuple):
     """A network of transformers, in a folder as ``save_pretrained`` writes it."""
 

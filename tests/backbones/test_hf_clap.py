@@ -17,22 +17,12 @@ def clips():
     return [(0.1 * rng.standard_normal(n)).astype(np.float32) for n in LENGTHS]
 
 
-@torch.no_grad()
-def ours(body, clip):
-    [values] = body.front_end([torch.from_numpy(clip)])
-    outputs = []
-    for block in body.blocks:
-        values = block(values)
-        outputs.append(values)
-    return outputs
-
-
 @both
-def test_the_ends_of_all_stages_are_transformers(saved, clips):
+def test_the_ends_of_all_stages_are_transformers(saved, clips, outputs_of):
     body = make_backbone(saved.name).eval()
     for clip in clips:
         expected = saved.run(clip)
-        outputs = ours(body, clip)
+        outputs = outputs_of(body, clip)
         assert len(outputs) == 5
         for found, state in zip([outputs[0], outputs[2]], expected.hidden_states[:2], strict=True):
             torch.testing.assert_close(found, state.flatten(2).mT, rtol=1e-5, atol=1e-5)
@@ -60,14 +50,14 @@ def test_a_long_clip_is_the_mean_of_its_windows(saved_networks):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_running_the_network_leaves_it_as_it_is(saved_networks, clips):
+def test_running_the_network_leaves_it_as_it_is(saved_networks, clips, outputs_of):
     body = make_backbone(saved_networks["clap"].name).eval()
     before = fingerprint(body)
-    ours(body, clips[0])
+    outputs_of(body, clips[0])
     assert fingerprint(body) == before
 
 
-def test_columns_are_in_order_of_time(saved_networks):
+def test_columns_are_in_order_of_time(saved_networks, outputs_of):
     """A click changes those around it most, in whichever part of the fold it lies."""
     body = make_backbone(saved_networks["clap"].name).eval()
     rng = np.random.default_rng(0)
@@ -75,7 +65,7 @@ def test_columns_are_in_order_of_time(saved_networks):
     for place in (1500, 7000, 14_500):
         click = noise.copy()
         click[place] = 0.5
-        before, after = (body.frames(ours(body, clip)[0])[0] for clip in (noise, click))
+        before, after = (body.frames(outputs_of(body, clip)[0])[0] for clip in (noise, click))
         change = (after - before).square().sum(1)
         assert abs(int(change.argmax()) / len(change) - place / 16_000) < 0.03
 

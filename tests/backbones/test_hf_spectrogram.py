@@ -17,27 +17,17 @@ def clips():
     return [(0.1 * rng.standard_normal(n)).astype(np.float32) for n in LENGTHS]
 
 
-@torch.no_grad()
-def ours(body, clip):
-    [values] = body.front_end([torch.from_numpy(clip)])
-    outputs = []
-    for block in body.blocks:
-        values = block(values)
-        outputs.append(values)
-    return outputs
-
-
 def embedded(saved, clip):
     expected = saved.run(clip)
     return expected.last_hidden_state.mean(1) if saved.is_whisper else expected.pooler_output
 
 
 @both
-def test_every_layer_is_transformers(saved, clips):
+def test_every_layer_is_transformers(saved, clips, outputs_of):
     body = make_backbone(saved.name).eval()
     for clip in clips:
         expected = saved.run(clip)
-        outputs = ours(body, clip)
+        outputs = outputs_of(body, clip)
         states = [*expected.hidden_states[:-1], expected.last_hidden_state]
         assert len(outputs) == len(states) == 4
         for found, state in zip(outputs, states, strict=True):
@@ -83,14 +73,14 @@ def test_frames_of_ast_are_columns_of_patches(saved_networks):
     torch.testing.assert_close(local[:, 4], column.flatten(1))
 
 
-def test_an_impulse_is_found_where_it_is(saved_networks):
+def test_an_impulse_is_found_where_it_is(saved_networks, outputs_of):
     """The patch that changes most is the one that lies around it."""
     for name in ("ast", "whisper"):
         body = make_backbone(saved_networks[name].name).eval()
         silence = np.zeros(15_000, np.float32)
         click = silence.copy()
         click[8000] = 0.5
-        before, after = (body.frames(ours(body, clip)[0])[0] for clip in (silence, click))
+        before, after = (body.frames(outputs_of(body, clip)[0])[0] for clip in (silence, click))
         change = (after - before).square().sum(1)
         span = body.unit_span(())
         centres = span.start + (torch.arange(len(change)) + 0.5) * span.length / len(change)

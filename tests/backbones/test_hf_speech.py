@@ -23,22 +23,12 @@ def clips():
     return [(0.1 * rng.standard_normal(n) + 0.02).astype(np.float32) for n in LENGTHS]
 
 
-@torch.no_grad()
-def ours(body, clip):
-    [units] = body.front_end([torch.from_numpy(clip)])
-    outputs = []
-    for block in body.blocks:
-        units = block(units)
-        outputs.append(units)
-    return outputs
-
-
 @every
-def test_every_layer_is_transformers(saved, clips):
+def test_every_layer_is_transformers(saved, clips, outputs_of):
     body = make_backbone(saved.name).eval()
     for clip in clips:
         expected = saved.run(clip)
-        outputs = ours(body, clip)
+        outputs = outputs_of(body, clip)
         states = [*expected.hidden_states[:-1], expected.last_hidden_state]
         assert len(outputs) == len(states) == 4
         for found, state in zip(outputs, states, strict=True):
@@ -71,23 +61,25 @@ def test_embeddings_are_those_of_a_padded_batch_with_its_mask(saved, clips):
 
 
 @every
-def test_padding_would_have_changed_the_embedding(saved, clips):
+def test_padding_would_have_changed_the_embedding(saved, clips, outputs_of):
     body = make_backbone(saved.name).eval()
     padded = np.pad(clips[0], (0, 700))
-    assert not torch.allclose(ours(body, clips[0])[-1].mean(1), ours(body, padded)[-1].mean(1))
+    assert not torch.allclose(
+        outputs_of(body, clips[0])[-1].mean(1), outputs_of(body, padded)[-1].mean(1)
+    )
 
 
 @every
 @torch.no_grad()
-def test_clips_below_the_receptive_field_are_filled_up_as_by_the_extractor(saved):
+def test_clips_below_the_receptive_field_are_filled_up_as_by_the_extractor(saved, outputs_of):
     body = make_backbone(saved.name).eval()
     assert body.input_spec.min_samples == 20 == body.field
     clip = np.linspace(-0.1, 0.2, 9, dtype=np.float32)
     options = {"padding": "max_length", "max_length": 20, "return_attention_mask": True}
     inputs = saved.inputs(clip, **options)
     expected = saved.model(inputs["input_values"]).last_hidden_state
-    torch.testing.assert_close(ours(body, clip)[-1], expected, rtol=1e-5, atol=1e-5)
-    assert ours(body, clip[:1])[-1].isfinite().all()
+    torch.testing.assert_close(outputs_of(body, clip)[-1], expected, rtol=1e-5, atol=1e-5)
+    assert outputs_of(body, clip[:1])[-1].isfinite().all()
 
 
 @torch.no_grad()
@@ -106,15 +98,15 @@ def test_the_receptive_field_of_the_published_networks_is_25_ms(transformers):
     assert _receptive_field(config.conv_kernel, config.conv_stride) == (400, 320)
 
 
-def test_frames_lie_around_the_middle_of_what_they_see(saved_networks):
+def test_frames_lie_around_the_middle_of_what_they_see(saved_networks, outputs_of):
     body = make_backbone(saved_networks["wav2vec2"].name).eval()
-    n_frames = ours(body, np.zeros(2400, np.float32))[0].shape[1]
+    n_frames = outputs_of(body, np.zeros(2400, np.float32))[0].shape[1]
     span = body.unit_span((2400,))
     first = span.start + span.length / n_frames / 2
     assert (first * 16000, span.length / n_frames * 16000) == pytest.approx((10, 10))
 
 
-def test_nothing_is_masked_or_left_out_in_training(save, clips):
+def test_nothing_is_masked_or_left_out_in_training(save, clips, outputs_of):
     """With dropout off, training gives what eval gives; numpy's generator is not drawn from."""
     off = dict.fromkeys(
         ["hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout"], 0.0
@@ -122,36 +114,35 @@ def test_nothing_is_masked_or_left_out_in_training(save, clips):
     saved = save("wav2vec2", **off, layerdrop=0.9, mask_time_prob=0.5, mask_time_length=2)
     body = make_backbone(saved.name)
     assert body.training
-    for found, expected in zip(ours(body.train(), clips[1]), ours(body.eval(), clips[1]),
-                               strict=True):  # fmt: skip
-        torch.testing.assert_close(found, expected)
+    trained = outputs_of(body.train(), clips[1])
+    torch.testing.assert_close(trained, outputs_of(body.eval(), clips[1]))
 
 
 @pytest.mark.parametrize("name", ["wav2vec2", "wavlm-stable"])
 @pytest.mark.parametrize("width", [24, 20])
 @pytest.mark.global_state("transformers' adapter draws from numpy's generator")
-def test_an_adapter_belongs_to_the_last_block(save, clips, name, width):
+def test_an_adapter_belongs_to_the_last_block(save, clips, name, width, outputs_of):
     saved = save(name, add_adapter=True, num_adapter_layers=2, output_hidden_size=width)
     body = make_backbone(saved.name).eval()
     assert body.embedding_size == width
     for clip in clips:
         expected = saved.run(clip).last_hidden_state
-        torch.testing.assert_close(ours(body, clip)[-1], expected, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(outputs_of(body, clip)[-1], expected, rtol=1e-5, atol=1e-5)
 
 
-def test_an_embedding_of_positions_with_batch_normalisation(save, clips):
+def test_an_embedding_of_positions_with_batch_normalisation(save, clips, outputs_of):
     saved = save("hubert", conv_pos_batch_norm=True)
     body = make_backbone(saved.name).eval()
     expected = saved.run(clips[0]).last_hidden_state
-    torch.testing.assert_close(ours(body, clips[0])[-1], expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(outputs_of(body, clips[0])[-1], expected, rtol=1e-5, atol=1e-5)
     assert body.fixed_statistics
 
 
-def test_adapters_inside_the_layers_are_kept(save, clips):
+def test_adapters_inside_the_layers_are_kept(save, clips, outputs_of):
     saved = save("wav2vec2-stable", adapter_attn_dim=8)
     body = make_backbone(saved.name).eval()
     expected = saved.run(clips[0]).last_hidden_state
-    torch.testing.assert_close(ours(body, clips[0])[-1], expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(outputs_of(body, clips[0])[-1], expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(
