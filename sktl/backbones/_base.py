@@ -63,6 +63,11 @@ class Backbone(nn.Module):
     fixed_statistics : bool
         Whether batch normalisation keeps its loaded statistics in training, which small or
         mixed batches would spoil. Its scale and shift are trained either way.
+    lora_rank : int or None
+        Rank of the adapters that learn instead of its own weights; None without any.
+    unit_axes : tuple of int or None
+        Axes of time and of frequency in units (n_units, ...), where the front end makes
+        spectrograms; None where it does not.
 
     Examples
     --------
@@ -96,6 +101,8 @@ class Backbone(nn.Module):
     cuttable: bool = True
     uncut_reason: str = ""
     fixed_statistics: bool = False
+    lora_rank: int | None = None
+    unit_axes: tuple[int, int] | None = None
     time_axis: ClassVar[Mapping[int, int]] = {3: 2, 4: 2}
     """Axis of time in activations of so many axes; others have no time."""
     masks_padding: bool = False

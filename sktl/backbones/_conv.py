@@ -1,36 +1,102 @@
-"""A convolution and its batch normalisation as one step, where neither is trained."""
+"""A convolution, its batch normalisation and ReLU as one step, where none of them is trained."""
 
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-__all__ = ["conv_norm"]
+from ._winograd import LEAST_ROWS, conv3x3
+
+__all__ = ["channels_last", "conv_norm_relu"]
+
+# Fewer tiles at once would not repay what their weights cost.
+LEAST_TILES = 64
+# Smaller images are rows of a matrix, sooner than images.
+SMALLEST = 8
 
 
-def conv_norm(conv: Any, bn: Any, images: Tensor) -> Tensor:
-    """``bn(conv(images))``; with frozen weights, one convolution whose weights hold both.
+def conv_norm_relu(conv: Any, bn: Any, images: Tensor, usual: int = 1) -> Tensor:
+    """``relu(bn(conv(images)))``; with frozen weights, one convolution whose weights hold both.
 
-    Images are read and written once less, which takes as long as a small convolution.
+    Images are read and written once less, which takes as long as a small convolution. `bn` may
+    be None; of the images there are `usual` ones at once, or more.
     """
     if not _is_frozen(conv, bn):
-        return bn(conv(images))
+        values = conv(images)
+        return (values if bn is None else bn(values)).relu_()
+    weight, bias = (conv.weight, conv.bias) if bn is None else _folded(conv, bn)
+    if _is_plain(conv, images):
+        n_tiles = -(-images.shape[2] // 4) * -(-images.shape[3] // 4)
+        if _is_3x3(conv) and n_tiles * usual >= LEAST_TILES:
+            return conv3x3(images, weight, bias, relu=True)
+        if _is_1x1(conv) and images[0, 0].numel() <= SMALLEST:
+            return _product(images, weight, bias).relu_()
+    return conv._conv_forward(images, weight, bias).relu_()
+
+
+def channels_last(images: Tensor) -> Tensor:
+    """Images, or spectrograms (n, height, width) as such: faster on a CPU, but in float64."""
+    if images.dtype == torch.float64:
+        return images.unsqueeze(1) if images.ndim == 3 else images
+    if images.ndim == 3:  # of one channel, which torch takes for channels first otherwise
+        return images.unsqueeze(3).permute(0, 3, 1, 2)
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+def _is_frozen(conv: Any, bn: Any) -> bool:
+    """Whether both are plain layers that only compute; of others, forward() may do more."""
+    if not isinstance(conv, _ConvNd) or not isinstance(bn, _BatchNorm | None):
+        return False
+    layers = [conv] if bn is None else [conv, bn]
+    parameters = (p for layer in layers for p in (layer.weight, layer.bias))
+    trained = any(p is not None and p.requires_grad for p in parameters)
+    trained = trained or (bn is not None and bn.training)
+    return not (trained or any(layer._forward_hooks for layer in layers))
+
+
+def _folded(conv: Any, bn: Any) -> tuple[Tensor, Tensor]:
+    """Weights and bias of a convolution that also normalises."""
     assert bn.running_mean is not None
     assert bn.running_var is not None
     scale = (bn.running_var + bn.eps).rsqrt()
     scale = scale if bn.weight is None else scale * bn.weight
     bias = -bn.running_mean if conv.bias is None else conv.bias - bn.running_mean
     bias = bias * scale if bn.bias is None else torch.addcmul(bn.bias, bias, scale)
-    weight = conv.weight * scale.reshape(-1, *(1 for _ in conv.weight.shape[1:]))
-    return conv._conv_forward(images, weight, bias)
+    return conv.weight * scale.reshape(-1, *(1 for _ in conv.weight.shape[1:])), bias
 
 
-def _is_frozen(conv: Any, bn: Any) -> bool:
-    """Whether both are plain layers that only compute; of others, forward() may do more."""
-    if not isinstance(conv, _ConvNd) or not isinstance(bn, _BatchNorm):
-        return False
-    parameters = (conv.weight, conv.bias, bn.weight, bn.bias)
-    trained = bn.training or any(p is not None and p.requires_grad for p in parameters)
-    return not (trained or conv._forward_hooks or bn._forward_hooks)
+def _is_plain(conv: Any, images: Tensor) -> bool:
+    """Whether this is a dense convolution of step one that nothing else than its result asks of."""
+    return (
+        isinstance(conv, nn.Conv2d)
+        and conv.stride == conv.dilation == (1, 1)
+        and conv.groups == 1
+        and conv.padding_mode == "zeros"
+        and images.is_cpu
+        and images.dtype == torch.float32
+        and not (images.requires_grad and torch.is_grad_enabled())
+        and not torch.is_autocast_enabled("cpu")
+    )
+
+
+def _is_3x3(conv: nn.Conv2d) -> bool:
+    whole = conv.in_channels % 16 == 0 and conv.out_channels % 16 == 0
+    return whole and conv.kernel_size == (3, 3) and conv.padding == (1, 1)
+
+
+def _is_1x1(conv: nn.Conv2d) -> bool:
+    return conv.kernel_size == (1, 1) and conv.padding in ((0, 0), "valid")
+
+
+def _product(images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """A convolution of 1 × 1 as a product of matrices."""
+    n, _, height, width = images.shape
+    rows = images.permute(0, 2, 3, 1).flatten(0, 2)
+    n_rows = len(rows)
+    if n_rows < LEAST_ROWS:
+        rows = functional.pad(rows, (0, 0, 0, LEAST_ROWS - n_rows))
+    made = functional.linear(rows, weight.flatten(1), bias)[:n_rows]
+    return made.view(n, height, width, -1).permute(0, 3, 1, 2)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..features._bands import FilterBank
 from ._units import UnitSpan
 
 __all__ = ["LogMelPatches", "mel_weights"]
@@ -84,13 +85,7 @@ class LogMelPatches:
 
     def log_mel(self, clip: Tensor) -> Tensor:
         """Log-mel of one waveform: (n_samples,) → (n_frames, n_mels)."""
-        window = torch.hann_window(self.win_length, dtype=clip.dtype, device=clip.device)
-        frames = clip.unfold(0, self.win_length, self.hop_length) * window
-        spectrum = torch.fft.rfft(frames, n=self.n_fft)
-        # abs() takes three times as long.
-        magnitude = (spectrum.real * spectrum.real).addcmul(spectrum.imag, spectrum.imag).sqrt()
-        mel = mel_weights(self.sr, self.n_fft, self.n_mels, self.fmin, self.fmax)
-        return torch.log(magnitude @ torch.as_tensor(mel).to(clip) + self.offset)
+        return torch.log(_bank(self)(clip) + self.offset)
 
     def __call__(self, clip: Tensor) -> Tensor:
         """Patches of one waveform: (n_samples,) → (n_patches, patch_frames, n_mels).
@@ -103,3 +98,10 @@ class LogMelPatches:
             clip = torch.nn.functional.pad(clip, (0, missing))
         mel = self.log_mel(clip)
         return mel.unfold(0, self.patch_frames, self.patch_hop).transpose(1, 2).contiguous()
+
+
+@lru_cache(maxsize=16)
+def _bank(patches: LogMelPatches) -> FilterBank:
+    window = torch.hann_window(patches.win_length, dtype=torch.float64).numpy()
+    filters = mel_weights(patches.sr, patches.n_fft, patches.n_mels, patches.fmin, patches.fmax)
+    return FilterBank(window, filters.T, patches.hop_length, power=1)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..features import mel_filters
+from ..features._bands import FilterBank
 from ._base import Backbone, InputSpec
 from ._units import UnitSpan
 
@@ -80,6 +81,7 @@ class GE2E(Backbone):
     """
 
     input_spec = InputSpec("waveform", sr=SR, min_samples=PARTIAL_FRAMES * HOP)
+    unit_axes = (1, 2)
     time_axis: ClassVar[Mapping[int, int]] = {3: 1}
     embedding_size = N_HIDDEN
 
@@ -140,13 +142,11 @@ def _raise_level(clip: Tensor) -> Tensor:
 def _mel(clip: Tensor) -> Tensor:
     """Power in mel bands of frames centred on multiples of the hop: (n_frames, n_mels)."""
     margin = WIN_LENGTH // 2
-    frames = functional.pad(clip, (margin, margin)).unfold(0, WIN_LENGTH, HOP)
-    window = torch.hann_window(WIN_LENGTH, dtype=clip.dtype, device=clip.device)
-    power = torch.fft.rfft(frames * window).abs().square()
-    return power @ _filters().to(clip)
+    return _bank()(functional.pad(clip, (margin, margin)))
 
 
 @lru_cache(maxsize=1)
-def _filters() -> Tensor:
-    """Slaney's mel bands (n_fft // 2 + 1, n_mels), as librosa makes them by default."""
-    return torch.from_numpy(mel_filters(sr=SR, n_fft=WIN_LENGTH, n_mels=N_MELS).T.copy())
+def _bank() -> FilterBank:
+    """Slaney's mel bands, as librosa makes them by default."""
+    window = torch.hann_window(WIN_LENGTH, dtype=torch.float64).numpy()
+    return FilterBank(window, mel_filters(sr=SR, n_fft=WIN_LENGTH, n_mels=N_MELS), HOP)

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..features import mel_filters
+from ..features._bands import FilterBank
 from ._base import Backbone, InputSpec
-from ._conv import conv_norm
+from ._conv import conv_norm_relu
 from ._units import UnitSpan
 
 __all__ = ["PANN", "Size"]
@@ -59,7 +60,7 @@ class _Block(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         for number in range(1, self.n_layers + 1):
             conv, bn = getattr(self, f"conv{number}"), getattr(self, f"bn{number}")
-            images = conv_norm(conv, bn, images).relu_()
+            images = conv_norm_relu(conv, bn, images)
         return functional.avg_pool2d(images, self.pool) if self.pool > 1 else images
 
 
@@ -112,6 +113,7 @@ class PANN(Backbone):
     """
 
     input_spec = InputSpec("waveform", sr=SR, min_samples=MIN_SAMPLES, varying=True)
+    unit_axes = (1, 2)
 
     def __init__(self, size: Size = "Cnn14") -> None:
         super().__init__()
@@ -153,14 +155,12 @@ def _log_mel(clip: Tensor) -> Tensor:
     clip = functional.pad(clip, (0, max(0, MIN_SAMPLES - len(clip))))
     margin = N_FFT // 2
     mirrored = functional.pad(clip[None, None], (margin, margin), mode="reflect")[0, 0]
-    window = torch.hann_window(N_FFT, dtype=clip.dtype, device=clip.device)
-    power = torch.fft.rfft(mirrored.unfold(0, N_FFT, HOP) * window).abs().square()
-    mel = power @ _filters().to(clip)
-    return 10.0 * mel.clamp(min=AMIN).log10()
+    return 10.0 * _bank()(mirrored).clamp(min=AMIN).log10()
 
 
 @lru_cache(maxsize=1)
-def _filters() -> Tensor:
-    """Slaney's mel bands (n_fft // 2 + 1, n_mels), as librosa makes them by default."""
+def _bank() -> FilterBank:
+    """Slaney's mel bands, as librosa makes them by default."""
+    window = torch.hann_window(N_FFT, dtype=torch.float64).numpy()
     filters = mel_filters(sr=SR, n_fft=N_FFT, n_mels=N_MELS, fmin=FMIN, fmax=FMAX)
-    return torch.from_numpy(filters.T.copy())
+    return FilterBank(window, filters, HOP)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from ._base import Backbone, InputSpec
-from ._conv import conv_norm
+from ._conv import conv_norm_relu
 from ._front_ends import LogMelPatches
 from ._units import UnitSpan
 
@@ -28,7 +28,7 @@ class _ImageBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim == 3:
             x = x.unsqueeze(1)
-        return conv_norm(self.conv, self.bn, x).relu_()
+        return conv_norm_relu(self.conv, self.bn, x)
 
 
 class _Collapse(nn.Module):
@@ -41,7 +41,7 @@ class _Collapse(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.transpose(2, 3).flatten(1, 2)
-        return conv_norm(self.conv, self.bn, x).relu_()
+        return conv_norm_relu(self.conv, self.bn, x)
 
 
 class _TimeBlock(nn.Module):
@@ -120,6 +120,7 @@ class SpeechMini(Backbone):
 
     patches = LogMelPatches(n_mels=48, fmin=60.0, fmax=7600.0, offset=1e-8)
     input_spec = InputSpec("waveform", sr=patches.sr, min_samples=patches.patch_samples)
+    unit_axes = (1, 2)
     embedding_size = 192
 
     def __init__(self) -> None:

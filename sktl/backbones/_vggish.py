@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ._base import Backbone, InputSpec
+from ._conv import channels_last, conv_norm_relu
 from ._front_ends import LogMelPatches
 from ._units import UnitSpan
 
@@ -18,6 +19,8 @@ _HIDDEN = 4096
 _SIZE = 128
 # Principal components beyond this are cut off before they become 8-bit integers.
 _QUANTIZE_MAX = 2.0
+# Patches that a batch has at least, where rows must not depend on each other.
+_USUAL = 16
 
 
 class _Stage(nn.Sequential):
@@ -31,7 +34,11 @@ class _Stage(nn.Sequential):
         super().__init__(*layers, nn.MaxPool2d(2))
 
     def forward(self, images: Tensor) -> Tensor:
-        return super().forward(images.unsqueeze(1) if images.ndim == 3 else images)
+        images = channels_last(images)
+        *layers, pool = self
+        for conv in layers[::2]:
+            images = conv_norm_relu(conv, None, images, _USUAL)
+        return pool(images)
 
 
 class _Dense(nn.Sequential):
@@ -78,6 +85,7 @@ class VGGish(Backbone):
 
     patches = LogMelPatches(offset=0.01, patch_hop=96)
     input_spec = InputSpec("waveform", sr=patches.sr, min_samples=patches.patch_samples)
+    unit_axes = (1, 2)
     embedding_size = _SIZE
     pca_eigen_vectors: Tensor
     pca_means: Tensor

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ._base import Backbone, InputSpec
-from ._conv import conv_norm
+from ._conv import channels_last, conv_norm_relu
 from ._front_ends import LogMelPatches
 from ._units import UnitSpan
 
@@ -44,7 +44,7 @@ class _ConvNormRelu(nn.Module):
         self.bn = nn.BatchNorm2d(n_out, eps=1e-4)
 
     def forward(self, images: Tensor) -> Tensor:
-        return conv_norm(self.conv, self.bn, images).relu_()
+        return conv_norm_relu(self.conv, self.bn, images)
 
 
 class _First(nn.Module):
@@ -55,7 +55,7 @@ class _First(nn.Module):
         self.fused = _ConvNormRelu(1, 32, 3, 2, 1)
 
     def forward(self, patches: Tensor) -> Tensor:
-        return self.fused(_channels_last(patches.unsqueeze(1)))
+        return self.fused(channels_last(patches))
 
 
 class _Separable(nn.Module):
@@ -65,14 +65,7 @@ class _Separable(nn.Module):
         self.pointwise_conv = _ConvNormRelu(n_in, n_out, 1, 1, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.pointwise_conv(self.depthwise_conv(_channels_last(images)))
-
-
-def _channels_last(images: Tensor) -> Tensor:
-    """1.3 times as fast on a CPU, but half as fast in float64."""
-    if images.dtype == torch.float64:
-        return images
-    return images.contiguous(memory_format=torch.channels_last)
+        return self.pointwise_conv(self.depthwise_conv(channels_last(images)))
 
 
 class YAMNet(Backbone):
@@ -100,6 +93,7 @@ class YAMNet(Backbone):
 
     patches = LogMelPatches()
     input_spec = InputSpec("waveform", sr=patches.sr, min_samples=patches.patch_samples)
+    unit_axes = (1, 2)
     embedding_size = 1024
 
     def __init__(self) -> None:

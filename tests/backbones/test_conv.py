@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from sktl.backbones._conv import conv_norm
+from sktl.backbones._conv import channels_last, conv_norm_relu
 
 
 @pytest.fixture
@@ -27,10 +27,10 @@ def layers(bias=False, affine=True):
 def test_frozen_layers_give_what_they_give_one_after_the_other(images, bias, affine):
     conv, bn = layers(bias, affine)
     bn.eval()
-    expected = bn(conv(images))
+    expected = bn(conv(images)).relu()
     for module in (conv, bn):
         module.requires_grad_(False)
-    torch.testing.assert_close(conv_norm(conv, bn, images), expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(conv_norm_relu(conv, bn, images), expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -38,7 +38,7 @@ def test_trained_layers_run_one_after_the_other_and_are_given_gradients(images, 
     conv, bn = layers()
     bn.train(training)
     before = bn.running_mean.clone()
-    conv_norm(conv, bn, images).sum().backward()
+    conv_norm_relu(conv, bn, images).sum().backward()
     assert conv.weight.grad is not None
     assert bn.weight.grad is not None
     assert torch.equal(bn.running_mean, before) != training
@@ -50,7 +50,7 @@ def test_gradients_pass_frozen_layers(images):
     for module in (conv, bn):
         module.requires_grad_(False)
     images.requires_grad_(True)
-    conv_norm(conv, bn, images).sum().backward()
+    conv_norm_relu(conv, bn, images).sum().backward()
     assert images.grad.abs().sum() > 0
 
 
@@ -58,10 +58,10 @@ def test_convolutions_over_time_are_taken_too():
     conv, bn = nn.Conv1d(4, 6, 3, padding=1), nn.BatchNorm1d(6).eval()
     nn.init.uniform_(bn.running_mean, -1, 1)
     values = torch.randn(2, 4, 11)
-    expected = bn(conv(values))
+    expected = bn(conv(values)).relu()
     for module in (conv, bn):
         module.requires_grad_(False)
-    torch.testing.assert_close(conv_norm(conv, bn, values), expected)
+    torch.testing.assert_close(conv_norm_relu(conv, bn, values), expected)
 
 
 def test_hooks_and_wrapped_convolutions_are_run(images):
@@ -69,10 +69,53 @@ def test_hooks_and_wrapped_convolutions_are_run(images):
     bn.eval()
     for module in (conv, bn):
         module.requires_grad_(False)
-    expected = bn(conv(images))
+    expected = bn(conv(images)).relu()
     seen = []
     handle = conv.register_forward_hook(lambda *_: seen.append(1))
-    torch.testing.assert_close(conv_norm(conv, bn, images), expected)
+    torch.testing.assert_close(conv_norm_relu(conv, bn, images), expected)
     assert seen == [1]
     handle.remove()
-    torch.testing.assert_close(conv_norm(nn.Sequential(conv), bn, images), expected)
+    torch.testing.assert_close(conv_norm_relu(nn.Sequential(conv), bn, images), expected)
+
+
+@pytest.mark.parametrize("size", [(3, 2), (1, 1), (9, 7)])
+@pytest.mark.parametrize("n", [1, 20])
+def test_small_images_pass_a_1x1_convolution_as_rows(size, n):
+    conv = nn.Conv2d(16, 32, 1).requires_grad_(False)
+    images = torch.randn(n, 16, *size)
+    expected = conv.double()(images.double()).relu().float()
+    found = conv_norm_relu(conv.float(), None, images)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    if size != (9, 7):
+        alone = torch.cat([conv_norm_relu(conv, None, image) for image in images.split(1)])
+        assert torch.equal(alone, found)
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_a_3x3_convolution_alone_gives_what_torch_gives(trained):
+    conv = nn.Conv2d(16, 32, 3, padding=1).requires_grad_(trained)
+    images = torch.randn(2, 16, 40, 30)
+    expected = conv.double()(images.double()).relu().float()
+    found = conv_norm_relu(conv.float(), None, images)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    assert found.requires_grad == trained
+
+
+def test_gradients_pass_a_frozen_3x3_convolution():
+    conv = nn.Conv2d(16, 16, 3, padding=1).requires_grad_(False)
+    images = torch.randn(1, 16, 40, 40, requires_grad=True)
+    conv_norm_relu(conv, None, images).sum().backward()
+    found = images.grad.clone()
+    images.grad = None
+    conv(images).relu().sum().backward()
+    torch.testing.assert_close(found, images.grad)
+
+
+def test_spectrograms_become_images_of_one_channel_in_the_layout_torch_looks_for():
+    spectrograms = torch.arange(12.0).view(1, 4, 3)
+    images = channels_last(spectrograms)
+    assert torch.equal(images, spectrograms.unsqueeze(1))
+    assert torch.conv2d(images, torch.ones(8, 1, 1, 1)).is_contiguous(
+        memory_format=torch.channels_last
+    )
+    assert channels_last(spectrograms.double()).shape == images.shape
