@@ -106,7 +106,7 @@ class Backbone(nn.Module):
     time_axis: ClassVar[Mapping[int, int]] = {3: 2, 4: 2}
     """Axis of time in activations of so many axes; others have no time."""
     masks_padding: bool = False
-    """Whether `run_ragged` runs units of several lengths at once, padded, as if they were not."""
+    """Whether `run_ragged` runs units of several lengths at once, as if each were alone."""
     made_from: tuple[str, tuple[int, ...] | None] | None = None
     """Name and shape of the rows, of a network that is known by name."""
 
@@ -176,7 +176,7 @@ class Backbone(nn.Module):
 
     def run_blocks(self, values: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
         """Run ``blocks[start:stop]``."""
-        for block in self.blocks[start:stop]:
+        for block in list(self.blocks)[start:stop]:  # a slice would be a new module
             values = block(values)
         return values
 

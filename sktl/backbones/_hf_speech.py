@@ -9,9 +9,11 @@ from torch.nn.utils.parametrize import is_parametrized
 from torch.nn.utils.rnn import pad_sequence
 
 from ._base import Backbone, InputSpec
+from ._conv1d import can_encode, encode, receptive_field
 from ._hf_inputs import SpeechInput
 from ._hf_layers import (
     Adapter,
+    AttentionWithin,
     LastLayer,
     NormedConvolution,
     TransformerLayer,
@@ -38,17 +40,34 @@ class _FeatureEncoder(nn.Module):
         self.dropout = encoder.dropout
 
     def forward(self, clips: Tensor) -> Tensor:
-        return self.place(self.frames(clips))
+        return self._place(self._frames([clips])[0])
 
-    def frames(self, clips: Tensor) -> Tensor:
-        """Frames before they know their place; padding would change them."""
+    def of_each(self, clips: list[Tensor]) -> list[Tensor]:
+        """The same of each (1, n_samples_i).
+
+        Before the convolutions padding would change them; of the frames, zeros after the last
+        change nothing.
+        """
+        frames = self._frames(clips)
+        rows = self._place(_padded(frames)[0])
+        return [row[None, : own.shape[1]] for row, own in zip(rows, frames, strict=True)]
+
+    def _frames(self, groups: list[Tensor]) -> list[Tensor]:
+        """Frames of each (n_i, n_samples_i) that do not know their place."""
+        layers: Any = self.convolutions
+        if can_encode(layers, groups):
+            encoded = encode(layers, groups)
+        else:
+            encoded = [self._convolve(group) for group in groups]
+        return [only_states(self.projection(states)) for states in encoded]
+
+    def _convolve(self, clips: Tensor) -> Tensor:
         states = clips.unsqueeze(1)
         for convolution in self.convolutions:
             states = convolution(states)
-        return only_states(self.projection(states.transpose(1, 2)))
+        return states.transpose(1, 2)
 
-    def place(self, frames: Tensor) -> Tensor:
-        """Add what tells a frame's place; zeros after the last frame change nothing."""
+    def _place(self, frames: Tensor) -> Tensor:
         return self.dropout(self.norm(frames + self.positions(frames)))
 
 
@@ -63,8 +82,8 @@ class SpeechEncoder(Backbone):
     embedding, then each layer is one; the output of the last is transformers'
     ``last_hidden_state``. The embedding is its mean over time. Clips are taken whole. Before the
     convolutions they are never padded, as a normalisation over time would notice; the frames of
-    several clips pass the layers at once, padded, with a mask that hides it. Masking and skipped
-    layers of the pretraining are left out in training.
+    several clips pass the layers at once. Masking and skipped layers of the pretraining are left
+    out in training.
 
     Parameters
     ----------
@@ -94,11 +113,12 @@ class SpeechEncoder(Backbone):
             blocks[-1] = LastLayer(blocks[-1], *after)
         self.blocks = nn.ModuleList([_FeatureEncoder(model), *blocks])
         self.embedding_size = config.hidden_size if adapter is None else config.output_hidden_size
-        self.field, self.hop = _receptive_field(config.conv_kernel, config.conv_stride)
+        self.field, self.hop = receptive_field(config.conv_kernel, config.conv_stride)
         self.input_spec = InputSpec("waveform", sr=prepare.sr, min_samples=self.field, varying=True)
         # Convolutions over padded frames, and WavLM's layers, know no mask.
         plain = not getattr(config, "conv_pos_batch_norm", False) and adapter is None
         self.masks_padding = plain and config.model_type != "wavlm"
+        self.by_sdpa = config._attn_implementation == "sdpa"
 
     def front_end(self, clips: list[Tensor]) -> list[Tensor]:
         """Each clip whole (1, n_samples), normalised where the network was trained so."""
@@ -115,17 +135,25 @@ class SpeechEncoder(Backbone):
         return activations.mean(1)
 
     def run_ragged(self, values: Ragged, start: int = 0, stop: int | None = None) -> Values:
-        """Frames of all clips side by side, those of shorter ones padded and masked."""
+        """Frames of all clips at once, each clip's attending to their own alone.
+
+        On a CPU they lie end to end. A GPU is faster on clips side by side, those of shorter ones
+        padded and masked, than on the attention of one after another.
+        """
         blocks: list[Any] = list(self.blocks[start:stop])
         if not self.masks_padding or not blocks:
             return super().run_ragged(values, start, stop)
         units = values.one_by_one()
         if start == 0:
-            units = [blocks[0].frames(unit) for unit in units]
+            units = blocks.pop(0).of_each(units)
+        counts = [unit.shape[1] for unit in units]
+        if values.device.type == "cpu" and self.by_sdpa:
+            states = torch.cat(units, 1)
+            with AttentionWithin(counts):
+                for block in blocks:
+                    states = block(states)
+            return Ragged.concat(states.split(counts, 1))
         states, is_frame = _padded(units)
-        if start == 0:
-            states = blocks.pop(0).place(states)
-        counts = is_frame.sum((1, 2, 3)).tolist()
         for block in blocks:
             states = block(states, is_frame)
         return Ragged.concat([row[None, :n] for row, n in zip(states, counts, strict=True)])
@@ -137,12 +165,3 @@ def _padded(units: list[Tensor]) -> tuple[Tensor, Tensor]:
     counts = torch.tensor([unit.shape[1] for unit in units], device=states.device)
     is_frame = torch.arange(states.shape[1], device=states.device) < counts[:, None]
     return states, is_frame[:, None, None]
-
-
-def _receptive_field(kernels: Any, strides: Any) -> tuple[int, int]:
-    """Samples that a frame sees, and from one frame to the next."""
-    field, hop = 1, 1
-    for kernel, stride in zip(kernels, strides, strict=True):
-        field += (kernel - 1) * hop
-        hop *= stride
-    return field, hop

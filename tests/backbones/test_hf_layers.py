@@ -6,10 +6,11 @@ import pickle
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
 from sktl.backbones import make_backbone
-from sktl.backbones._hf_layers import NormedConvolution, WavLMLayer
+from sktl.backbones._hf_layers import AttentionWithin, NormedConvolution, WavLMLayer
 
 
 @pytest.fixture
@@ -17,13 +18,16 @@ def convolution():
     return weight_norm(nn.Conv1d(12, 12, 5, padding=2, groups=3), dim=2)
 
 
-def test_a_normed_convolution_computes_what_torch_does_and_has_its_gradients(convolution):
+@pytest.mark.parametrize("kernel", [4, 5])
+@pytest.mark.parametrize("n_frames", [1, 2, 9, 120])
+def test_a_normed_convolution_computes_what_torch_does_and_has_its_gradients(kernel, n_frames):
+    convolution = weight_norm(nn.Conv1d(12, 12, kernel, padding=2, groups=3), dim=2)
     ours = NormedConvolution(convolution)
-    values = torch.randn(2, 12, 9)
+    values = torch.randn(2, 12, n_frames)
     found, expected = ours(values), convolution(values)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
-    found.square().sum().backward()
-    expected.square().sum().backward()
+    found.square().mean().backward()
+    expected.square().mean().backward()
     weight = convolution.parametrizations.weight
     torch.testing.assert_close(ours.scale.grad, weight.original0.grad, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(ours.direction.grad, weight.original1.grad, rtol=1e-4, atol=1e-5)
@@ -35,6 +39,20 @@ def test_a_normed_convolution_is_copied_and_pickled(convolution):
     ours, values = NormedConvolution(convolution), torch.randn(2, 12, 9)
     for again in (copy.deepcopy(ours), pickle.loads(pickle.dumps(ours))):
         assert torch.equal(again(values), ours(values))
+
+
+def attend(values):
+    return functional.scaled_dot_product_attention(values, values, values, dropout_p=0.0)
+
+
+def test_clips_end_to_end_attend_to_themselves_alone():
+    values, counts = torch.randn(1, 2, 10, 4), [3, 1, 6]
+    with AttentionWithin(counts):
+        found = attend(values)
+        assert torch.equal(values + values, 2 * values)
+    expected = torch.cat([attend(own) for own in values.split(counts, dim=2)], dim=2)
+    torch.testing.assert_close(found, expected)
+    assert not torch.allclose(attend(values), expected)
 
 
 def test_the_biases_of_all_layers_of_wavlm_belong_to_the_first(saved_networks):

@@ -7,6 +7,7 @@ import torch
 
 from sktl import PretrainedEmbedding
 from sktl.backbones import Ragged, make_backbone
+from sktl.backbones._units import over_groups
 
 KINDS = ["wav2vec2", "hubert", "wavlm"]
 every = pytest.mark.parametrize(
@@ -91,13 +92,6 @@ def test_units_of_several_lengths_pass_the_network_at_once(saved_networks, clips
     torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-6)
 
 
-def test_the_receptive_field_of_the_published_networks_is_25_ms(transformers):
-    from sktl.backbones._hf_speech import _receptive_field
-
-    config = transformers.Wav2Vec2Config()
-    assert _receptive_field(config.conv_kernel, config.conv_stride) == (400, 320)
-
-
 def test_frames_lie_around_the_middle_of_what_they_see(saved_networks, outputs_of):
     body = make_backbone(saved_networks["wav2vec2"].name).eval()
     n_frames = outputs_of(body, np.zeros(2400, np.float32))[0].shape[1]
@@ -149,15 +143,33 @@ def test_adapters_inside_the_layers_are_kept(save, clips, outputs_of):
     "saved", ["wav2vec2", "wav2vec2-stable", "hubert", "hubert-stable", "wavlm"], indirect=True
 )
 @pytest.mark.parametrize(("start", "stop"), [(0, None), (0, 1), (0, 3), (1, None), (2, 3), (2, 2)])
+@pytest.mark.parametrize("end_to_end", [True, False])
 @torch.no_grad()
-def test_clips_side_by_side_pass_any_blocks_as_each_alone(saved, clips, start, stop):
+def test_clips_together_pass_any_blocks_as_each_alone(saved, clips, start, stop, end_to_end):
     body = make_backbone(saved.name).eval()
+    assert body.by_sdpa == body.masks_padding
+    body.by_sdpa = end_to_end  # without it as on a GPU: padded, with a mask
     units = [body.front_end([torch.from_numpy(clip)])[0] for clip in clips]
     units = [body.run_blocks(unit, 0, start) for unit in units]
     found = body.run_ragged(Ragged.concat(units), start, stop)
     for row, unit in zip(found.one_by_one(), units, strict=True):
         expected = body.run_blocks(unit, start, stop)
         torch.testing.assert_close(row, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("saved", ["wav2vec2", "hubert-stable"], indirect=True)
+def test_clips_together_give_the_gradients_of_each_alone(saved, clips):
+    body = make_backbone(saved.name).eval()
+    units = body.front_end([torch.from_numpy(clip) for clip in clips])
+    found, expected = (
+        torch.autograd.grad(embedding.square().sum(), list(body.parameters()))
+        for embedding in (
+            over_groups(body.pool, body.run_ragged(Ragged.concat(units))),
+            torch.cat([body(unit) for unit in units]),
+        )
+    )
+    for own, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("saved", ["wav2vec2-stable", "wavlm"], indirect=True)
