@@ -33,7 +33,7 @@ numpydoc_show_class_members = False
 myst_heading_anchors = 2
 
 # Examples that take more than a minute are rendered, not run.
-SLOW_EXAMPLES = ["new_speaker"]
+SLOW_EXAMPLES = ["new_speaker", "distillation"]
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",

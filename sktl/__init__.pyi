@@ -10,14 +10,17 @@ from . import (
     exceptions,
     features,
     losses,
+    model_selection,
     plotting,
 )
 from .adaptation import CORALTransformer
 from .classifiers import (
     DANNClassifier,
+    DistilledClassifier,
     DomainAdaptiveClassifier,
     FineTunedClassifier,
     MMDAligner,
+    MultiTaskClassifier,
 )
 from .embedding import PretrainedEmbedding
 from .features import LPC, MFCC, FeatureFusion, MelSpectrogram
@@ -27,11 +30,13 @@ __all__ = [
     "MFCC",
     "CORALTransformer",
     "DANNClassifier",
+    "DistilledClassifier",
     "DomainAdaptiveClassifier",
     "FeatureFusion",
     "FineTunedClassifier",
     "MMDAligner",
     "MelSpectrogram",
+    "MultiTaskClassifier",
     "PretrainedEmbedding",
     "adaptation",
     "audio",
@@ -42,5 +47,6 @@ __all__ = [
     "exceptions",
     "features",
     "losses",
+    "model_selection",
     "plotting",
 ]

@@ -7,6 +7,7 @@ import numpy as np
 from joblib import cpu_count, effective_n_jobs
 from joblib.parallel import get_active_backend
 from sklearn.base import _fit_context
+from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import (
     HasMethods,
     Hidden,
@@ -22,6 +23,7 @@ from sklearn.utils.validation import (
     _check_n_features,
     _check_sample_weight,
     _check_y,
+    _num_samples,
     check_array,
     check_is_fitted,
     validate_data,
@@ -43,6 +45,8 @@ __all__ = [
     "_check_sample_weight",
     "_check_y",
     "_fit_context",
+    "_num_samples",
+    "_safe_indexing",
     "check_array",
     "check_is_fitted",
     "check_sr",

@@ -1,6 +1,12 @@
 """Errors and warnings a caller may want to catch."""
 
-__all__ = ["AudioReadError", "DownloadError", "NoAdaptationWarning", "WeightsError"]
+__all__ = [
+    "AudioReadError",
+    "DownloadError",
+    "NoAdaptationWarning",
+    "TrainingDivergedError",
+    "WeightsError",
+]
 
 
 class AudioReadError(OSError):
@@ -13,6 +19,10 @@ class DownloadError(OSError):
 
 class WeightsError(OSError):
     """Raised when pretrained weights are absent, damaged or of another network."""
+
+
+class TrainingDivergedError(ArithmeticError):
+    """Raised when the loss of a network is no longer a finite number."""
 
 
 class NoAdaptationWarning(UserWarning):

@@ -22,11 +22,13 @@ from sktl import (
     MFCC,
     CORALTransformer,
     DANNClassifier,
+    DistilledClassifier,
     DomainAdaptiveClassifier,
     FeatureFusion,
     FineTunedClassifier,
     MelSpectrogram,
     MMDAligner,
+    MultiTaskClassifier,
     PretrainedEmbedding,
 )
 from sktl.exceptions import NoAdaptationWarning
@@ -42,20 +44,24 @@ ESTIMATORS = [
     DomainAdaptiveClassifier(),
     DANNClassifier(),
     MMDAligner(),
+    DistilledClassifier(LogisticRegression()),
+    MultiTaskClassifier(),
 ]
 
 QUICK = {"max_epochs": 4, "batch_size": 16, "random_state": 0}
 NETWORKS = [
     FineTunedClassifier(**QUICK),
+    DistilledClassifier(LogisticRegression(), **QUICK),
+    MultiTaskClassifier(**QUICK),
     DomainAdaptiveClassifier(lambda_coral=1.0, lambda_entropy=0.1, **QUICK),
     DANNClassifier(**QUICK),
     DANNClassifier(conditional=True, **QUICK),
     MMDAligner(**QUICK),
 ]
-ADAPTIVE = NETWORKS[1:]
+ADAPTIVE = NETWORKS[3:]
 ids = [f"{type(e).__name__}{i}" for i, e in enumerate(NETWORKS)]
 each_network = pytest.mark.parametrize("estimator", NETWORKS, ids=ids)
-each_adaptive = pytest.mark.parametrize("estimator", ADAPTIVE, ids=ids[1:])
+each_adaptive = pytest.mark.parametrize("estimator", ADAPTIVE, ids=ids[3:])
 
 
 @pytest.mark.filterwarnings("ignore::sktl.exceptions.NoAdaptationWarning")

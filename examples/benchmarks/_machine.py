@@ -17,6 +17,7 @@ PACKAGES = (
     *("sktl", "torch", "numpy", "scipy", "librosa", "soundfile", "soxr"),
     *("torchaudio", "nnAudio", "torchlibrosa", "python_speech_features"),
     *("spafe", "audioflux", "asrfront"),
+    *("skorch", "skada", "pytorch-adapt"),
 )
 
 

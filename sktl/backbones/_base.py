@@ -204,7 +204,8 @@ class Backbone(nn.Module):
         -------
         Tensor of shape (n_rows, embedding_size)
         """
-        return Units(self.embed(values, start), offsets).mean()
+        embedding = self.embed(values, start)
+        return embedding if offsets is None else Units(embedding, offsets).mean()
 
     def import_state_dict(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Rename the keys of a published checkpoint to this network's; ours stay."""

@@ -8,15 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from ._base import Backbone, InputSpec
+from ._norm_pool import PooledConvolution
 
 __all__ = ["CNN"]
-
-
-class _AddChannel(nn.Module):
-    """(n, n_bands, n_frames) → (n, 1, n_bands, n_frames)."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        return images.unsqueeze(1)
 
 
 class CNN(Backbone):
@@ -46,17 +40,9 @@ class CNN(Backbone):
     def __init__(self, channels: Sequence[int] = (16, 32, 64, 128)) -> None:
         super().__init__()
         widths = [1, *channels]
-        layers = [
-            nn.Sequential(
-                nn.Conv2d(n_in, n_out, 3, padding=1, bias=False),
-                nn.GroupNorm(4, n_out),
-                nn.ReLU(),
-                nn.MaxPool2d(2, ceil_mode=True),
-            )
-            for n_in, n_out in pairwise(widths)
-        ]
-        layers[0].insert(0, _AddChannel())
-        self.blocks = nn.ModuleList(layers)
+        self.blocks = nn.ModuleList(
+            PooledConvolution(n_in, n_out) for n_in, n_out in pairwise(widths)
+        )
         self.embedding_size = 2 * widths[-1]
 
     def pool(self, activations: Tensor) -> Tensor:

@@ -4,26 +4,12 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from ._base import Backbone, InputSpec
+from ._norm_pool import PooledConvolution
 
 __all__ = ["CRNN"]
-
-
-class _Convolution(nn.Module):
-    """(n, c, bands, frames) → (n, c', bands / 2, frames / step), with group normalisation."""
-
-    def __init__(self, n_in: int, n_out: int, step: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(n_in, n_out, 3, padding=1, bias=False)
-        self.norm = nn.GroupNorm(4, n_out)
-        self.pool = nn.MaxPool2d((2, step), ceil_mode=True)
-
-    def forward(self, images: Tensor) -> Tensor:
-        images = images.unsqueeze(1) if images.ndim == 3 else images
-        return self.pool(torch.relu(self.norm(self.conv(images))))
 
 
 class _Recurrence(nn.Module):
@@ -71,7 +57,7 @@ class CRNN(Backbone):
     ) -> None:
         super().__init__()
         convolutions = [
-            _Convolution(n_in, n_out, 2 if number == 0 else 1)
+            PooledConvolution(n_in, n_out, 2 if number == 0 else 1)
             for number, (n_in, n_out) in enumerate(pairwise([1, *channels]))
         ]
         n_left = -(-n_bands // 2 ** len(channels))

@@ -76,6 +76,8 @@ class CLAPAudio(Backbone):
         How a clip is prepared.
     """
 
+    unit_axes = (2, 3)
+
     def __init__(self, model: Any, prepare: CLAPInput) -> None:
         super().__init__()
         encoder = model.audio_encoder

@@ -49,6 +49,7 @@ class WhisperEncoder(Backbone):
         How a clip is prepared.
     """
 
+    unit_axes = (2, 1)
     time_axis: ClassVar[Mapping[int, int]] = {3: 1}
 
     def __init__(self, encoder: Any, prepare: WhisperInput) -> None:
@@ -98,6 +99,8 @@ class AST(Backbone):
     prepare : ASTInput
         How a clip is prepared.
     """
+
+    unit_axes = (1, 2)
 
     def __init__(self, model: Any, prepare: ASTInput) -> None:
         super().__init__()

@@ -125,6 +125,7 @@ class ImageBackbone(Backbone):
     """
 
     input_spec = InputSpec("waveform", sr=SR, min_samples=SR)
+    unit_axes = (2, 1)
     time_axis = {4: 3}
 
     def __init__(

@@ -17,6 +17,7 @@ from ._huggingface import PREFIX as HUGGINGFACE
 from ._huggingface import is_huggingface, make_huggingface
 from ._image import PREFIX as IMAGE
 from ._image import ImageBackbone, is_image
+from ._lora import merge_lora
 from ._module import copy_module, module_spec, reinitialize, wrap_module
 from ._saved import check_fits, describe, is_saved, read_description, read_tensors
 from ._state import read_state
@@ -199,7 +200,7 @@ def _new_module(backbone: Any) -> nn.Module:
     if isinstance(backbone, nn.Module):
         return copy_module(backbone)
     if hasattr(backbone, "get_params") and not isinstance(backbone, type):
-        body = copy_module(_fitted_backbone(backbone))
+        body = merge_lora(copy_module(_fitted_backbone(backbone)))
         body.blocks.requires_grad_(True)
         return body
     if not callable(backbone):

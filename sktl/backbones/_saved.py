@@ -1,5 +1,6 @@
 """Trained networks as files: tensors, and a description instead of code."""
 
+import copy
 import json
 import math
 import os
@@ -17,6 +18,7 @@ from ..exceptions import WeightsError
 from ._base import Backbone
 from ._catalogue import RowShape, available_backbones, find
 from ._hear import HearBackbone
+from ._lora import merge_lora
 from ._state import read_state
 
 __all__ = [
@@ -116,6 +118,8 @@ def write_backbone(
         raise ValueError(f"{path.parent} is no folder; make it first.")
     name, row_shape = body.made_from
     description = Description(name, row_shape, body.fixed_statistics)
+    if body.lora_rank is not None:
+        body = merge_lora(copy.deepcopy(body))
     tensors = body.state_dict() | {INPUT + key: value for key, value in input_statistics.items()}
     state = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")

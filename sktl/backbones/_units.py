@@ -35,7 +35,7 @@ class UnitSpan(NamedTuple):
 
 
 class Ragged:
-    """Units of several shapes, those of one shape in one tensor.
+    """Units of several shapes, those of one shape in one tensor, the smaller shapes first.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class Ragged:
 
     @classmethod
     def concat(cls, parts: "Sequence[Tensor | Ragged]") -> "Ragged":
-        """All units of all parts, in order."""
+        """All units of all parts, in order; within each group, too."""
         groups: dict[tuple[int, ...], list[Tensor]] = {}
         numbers: dict[tuple[int, ...], list[Tensor]] = {}
         n_units = 0
@@ -73,8 +73,9 @@ class Ragged:
                 groups.setdefault(shape, []).append(group)
                 numbers.setdefault(shape, []).append(own)
             n_units += len(ragged)
-        order = torch.cat([own for listed in numbers.values() for own in listed]).argsort()
-        return cls([torch.cat(listed) for listed in groups.values()], order)
+        shapes = sorted(groups)
+        order = torch.cat([own for shape in shapes for own in numbers[shape]]).argsort()
+        return cls([torch.cat(groups[shape]) for shape in shapes], order)
 
     @property
     def device(self) -> torch.device:
@@ -92,9 +93,12 @@ class Ragged:
     def map(self, function: "Callable[[Tensor], Tensor]") -> "Tensor | Ragged":
         """`function` of each group; one tensor when the results are of one shape."""
         made = [function(group) for group in self.groups]
-        if len({group.shape[1:] for group in made}) == 1:
+        shapes = [tuple(group.shape[1:]) for group in made]
+        if len(set(shapes)) == 1:
             return torch.cat(made).index_select(0, self.order.to(made[0].device))
-        return Ragged(made, self.order)
+        mapped = Ragged(made, self.order)
+        # The same groups, whichever the shapes before were.
+        return mapped if shapes == sorted(set(shapes)) else Ragged.concat(mapped.one_by_one())
 
     def index_select(self, index: Tensor) -> "Ragged":
         """Units `index`, in that order."""

@@ -1,79 +1,57 @@
-"""What every network classifier shares: fit, predict, score, pickling."""
+"""What every network classifier shares: fit, on one call or several, and pickling."""
 
 import warnings
 from dataclasses import replace
-from functools import partial
-from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.metrics import accuracy_score
-from sklearn.utils import column_or_1d, compute_sample_weight
-from torch import Tensor
+from sklearn.utils import check_consistent_length, column_or_1d, compute_sample_weight
+from skorch.history import History
 
-from .._domains import check_allowed, check_sample_domain, is_source
+from .._domains import check_sample_domain, is_source
 from .._random import integer_seed, torch_seed
-from .._validation import Interval, StrOptions, _fit_context, check_is_fitted, resolve_device
+from .._validation import _fit_context, check_is_fitted, resolve_device
 from ..audio import Clips
-from ..backbones import Units
+from ..backbones import Backbone
+from ..backbones._lora import check_lora
 from ..backbones._saved import write_backbone
 from ..embedding._cache import open_store
-from ..embedding._rows import Rows, check_rows, iter_units
+from ..embedding._rows import Rows
 from ..exceptions import NoAdaptationWarning
-from ._build import Plan, build_module, check_frozen_layers, name_of, resolve_input
-from ._labels import check_labels, check_weights, is_masked
+from ._build import Plan, build_module, name_of, resolve_input
+from ._data import Data
+from ._freezing import frozen_parts
+from ._labels import (
+    Classes,
+    as_tuple,
+    check_classes,
+    check_labels,
+    check_weights,
+    class_indices,
+    is_one_class,
+)
 from ._net import TransferNet
 from ._objective import Objective
-from ._training import Data, make_net, prefix_store, train
+from ._parameters import CONSTRAINTS, check_together
+from ._pickling import rebuilt, without_net
+from ._predict import NetworkPredictor
+from ._spec_augment import check_spec_augment
+from ._training import for_one_epoch, is_solved, make_net, train, train_further
+from ._waveform import check_augment
 
 __all__ = ["NetworkClassifier"]
 
 
-class NetworkClassifier(ClassifierMixin, BaseEstimator):
+class NetworkClassifier(NetworkPredictor):
     """Base class of the classifiers that train a network.
 
     A subclass has an explicit constructor and says in `_objective` what it minimises.
     """
 
-    __metadata_request__fit = {"sample_domain": True}
-    __metadata_request__predict = {"sample_domain": True, "allow_source": True}
-    __metadata_request__predict_proba = {"sample_domain": True, "allow_source": True}
-    __metadata_request__predict_log_proba = {"sample_domain": True, "allow_source": True}
-    __metadata_request__decision_function = {"sample_domain": True, "allow_source": True}
-    __metadata_request__score = {"sample_domain": True, "allow_source": True}
-
-    net_: TransferNet
-
-    _parameter_constraints: dict[str, Any] = {
-        "backbone": "no_validation",
-        "weights": "no_validation",
-        "frozen_layers": [Integral, StrOptions({"all"})],
-        "head": [StrOptions({"linear", "mlp"})],
-        "layer_decay": [Interval(Real, 0, 1, closed="right")],
-        "unfreeze_every": [Interval(Integral, 1, None, closed="left"), None],
-        "l2_sp": [Interval(Real, 0, None, closed="left")],
-        "cache": ["boolean"],
-        "memory": "no_validation",
-        "lr": [Interval(Real, 0, None, closed="neither")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "optimizer": [StrOptions({"adamw", "adam", "sgd"}), callable],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "class_weight": [dict, StrOptions({"balanced"}), None],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "warm_start": ["boolean"],
-        "device": "no_validation",
-        "precision": [StrOptions({"auto", "32", "bf16"})],
-        "callbacks": [list, None],
-        "net_params": [dict, None],
-        "n_jobs": [Integral, None],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
-    }
+    __metadata_request__fit = {"sample_domain": True, "groups": True}
+    __metadata_request__partial_fit = {"sample_domain": True}
+    _parameter_constraints: dict[str, Any] = CONSTRAINTS
 
     def _set_parameters(self, parameters: dict[str, Any]) -> None:
         for name in self._get_param_names():
@@ -81,14 +59,21 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
 
     def _objective(self) -> Objective:
         """What to minimise; the base trains on source rows alone."""
-        return Objective(l2_sp=self.l2_sp)
+        return Objective(l2_sp=self.l2_sp, label_smoothing=self.label_smoothing)
 
     def _discriminator_hidden(self) -> tuple[int, ...] | None:
         """Hidden widths of the domain classifier; None for no domain classifier."""
         return None
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_domain: Any = None, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_domain: Any = None,
+        sample_weight: Any = None,
+        groups: Any = None,
+    ) -> Self:
         """Train the network.
 
         Parameters
@@ -101,67 +86,181 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             0 and above for source rows, below 0 for target rows; None for source only.
         sample_weight : array-like of shape (n,), default=None
             Non-negative weights; a row of weight 0 is as if it were not there.
+        groups : array-like of shape (n,), default=None
+            Speakers, sessions or the like. With ``early_stopping=True`` whole groups of source
+            rows are held out.
 
         Returns
         -------
         self : estimator
             The fitted classifier.
         """
+        return self._begin(X, y, sample_domain, sample_weight, groups)
+
+    def _begin(
+        self,
+        X: Any,
+        y: Any,
+        sample_domain: Any,
+        sample_weight: Any,
+        groups: Any = None,
+        classes: Any = None,
+    ) -> Self:
+        """Fit, or with all `classes` given train the first of many epochs."""
+        check_together(self)
         device = resolve_device(self.device)
         open_store(self.memory, "")
         seed = integer_seed(self.random_state)
+        settings = self if classes is None else for_one_epoch(self)
         with torch_seed(seed, device):
             rows, body, plan = resolve_input(self, X)
-            given = isinstance(self.backbone, str) and self.backbone != "auto"
-            name = name_of(self.backbone if given else plan.backbone)
-            n_frozen = check_frozen_layers(self.frozen_layers, body, name)
-            data, objective = self._check_fit(rows, y, sample_domain, sample_weight)
-            plan = self._complete(plan, data.classes)
-            continued = self.warm_start and self._continues(plan)
+            n_frozen, names = self._check_levers(body, plan)
+            data, objective = self._check_fit(
+                rows, y, sample_domain, sample_weight, groups, classes
+            )
+            is_solved(settings, n_frozen, len(body.blocks))
+            check_augment(self.augment, data.rows, seed)
+            plan = self._complete(plan, data.classes, n_frozen)
+            continued = self.warm_start and classes is None and self._continues(plan)
             module = self.net_.module_ if continued else build_module(plan, body)
-            if len(data.classes) > 1:
+            drawn = torch.get_rng_state()
+        # Not under the lock of the generators: a teacher may train networks in other threads.
+        data = self._listen(X, sample_weight, data, anew=True)
+        with torch_seed(seed, device):
+            torch.set_rng_state(drawn)
+            if not is_one_class(data.classes):
                 net = train(
-                    self,
+                    settings,
                     module,
                     data,
                     objective,
                     n_frozen=n_frozen,
+                    frozen_names=names if self.lora is None else (),
                     seed=seed,
                     device=device,
                     continued=continued,
+                    n_epochs=None if classes is None else 1,
                 )
             else:
-                net = make_net(self, module.to(device), objective)
+                net = make_net(settings, module.to(device), objective)
+        self._take(net, plan, data.classes)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        classes: Any = None,
+        sample_domain: Any = None,
+        sample_weight: Any = None,
+    ) -> Self:
+        """Train one epoch on some rows, from the weights as they are.
+
+        Statistics by which rows and embeddings are standardised are those of the first call.
+        What goes over several epochs has no effect: schedules, `unfreeze_every`, `head_epochs`,
+        `average_epochs`, `early_stopping`, `checkpoint`, and a direct solution of the head.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, ...) or sequence of clips or paths of length n
+            Rows, as in `fit`.
+        y : array-like of shape (n,)
+            Labels, as in `fit`.
+        classes : array-like of shape (n_classes,), default=None
+            All labels that any call will bring; needed in the first call only.
+        sample_domain : array-like of int of shape (n,), default=None
+            Domains, as in `fit`.
+        sample_weight : array-like of shape (n,), default=None
+            Weights, as in `fit`.
+
+        Returns
+        -------
+        self : estimator
+        """
+        classes = self._check_classes(y, classes)
+        if not hasattr(self, "net_"):
+            return self._begin(X, y, sample_domain, sample_weight, classes=classes)
+        rows = self._check_rows(X)
+        data, objective = self._check_fit(rows, y, sample_domain, sample_weight, None, classes)
+        data = self._listen(X, sample_weight, data, anew=False)
+        net = self.net_
+        if not is_one_class(classes):
+            seed, device = integer_seed(self.random_state), resolve_device(self.device)
+            with torch_seed(seed, device):
+                net = train_further(for_one_epoch(self), net, data, objective, device)
+        self._take(net, self._plan, classes)
+        return self
+
+    def _check_levers(self, body: Backbone, plan: Plan) -> tuple[int, tuple[str, ...]]:
+        """Blocks and further parameters to freeze; refuse what `body` cannot do."""
+        given = isinstance(self.backbone, str) and self.backbone != "auto"
+        name = name_of(self.backbone if given else plan.backbone)
+        n_frozen, names = frozen_parts(self.frozen_layers, body, name)
+        check_spec_augment(self.spec_augment, body, name)
+        if self.lora is not None:
+            check_lora(body, self.lora, n_frozen, name)
+        return n_frozen, names
+
+    def _take(self, net: TransferNet, plan: Plan, classes: Classes) -> None:
+        """Keep what training has made."""
         self._plan = plan
-        self.classes_ = data.classes
+        self.classes_ = classes
         self.net_ = net
-        self.backbone_ = module.body
+        self.backbone_ = net.module_.body
         self.history_ = [
             {name: value for name, value in epoch.items() if name != "batches"}
             for epoch in net.history
         ]
         self.n_iter_ = len(self.history_)
-        return self
 
     def _check_fit(
-        self, rows: Rows, y: Any, sample_domain: Any, sample_weight: Any
+        self,
+        rows: Rows,
+        y: Any,
+        sample_domain: Any,
+        sample_weight: Any,
+        groups: Any,
+        classes: Classes | None,
     ) -> tuple[Data, Objective]:
         """Keep the rows that count: weighted ones, and target rows if they are of use."""
         n = len(rows)
         source = is_source(check_sample_domain(sample_domain, n), allow_all_target=False)
-        y = check_labels(self, y, source)
-        weight = check_weights(sample_weight, n, source)
+        y, labelled = self._check_labels(y, source)
+        weight = check_weights(sample_weight, n, labelled)
         objective = self._objective()
-        keep = np.flatnonzero((weight > 0) & (source | objective.adapts))
+        of_use = objective.takes_target or self.batch_norm == "adapt"
+        keep = np.flatnonzero((weight > 0) & (labelled | (~source & of_use)))
         source, y, weight = source[keep], y[keep], weight[keep]
+        if groups is not None:
+            groups = column_or_1d(groups)
+            check_consistent_length(rows, groups)
+            groups = groups[keep]
         if objective.adapts and source.all():
             warnings.warn(
                 f"{type(self).__name__} is fitted without target rows and does not adapt; mark "
                 "target rows with a negative sample_domain.",
                 NoAdaptationWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
-        classes, index = np.unique(y[source], return_inverse=True)
+        labels, weight, classes = self._encode(y, source, weight, classes)
+        if len(keep) < n:
+            rows = rows.take(keep) if isinstance(rows, Clips) else rows[keep]
+        return Data(rows, labels, weight, source, classes, groups, keep), objective
+
+    def _check_labels(self, y: Any, source: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Labels as an array, and whether each row has one that is read."""
+        return check_labels(self, y, source), source
+
+    def _check_classes(self, y: Any, classes: Any) -> Classes:
+        """Classes of a fit on several calls, of which this one brings the labels y."""
+        return check_classes(getattr(self, "classes_", None), classes)
+
+    def _encode(
+        self, y: np.ndarray, source: np.ndarray, weight: np.ndarray, classes: Any
+    ) -> tuple[np.ndarray, np.ndarray, Classes]:
+        """Class indices, weights of rows in which those of classes are, and the classes."""
+        classes, index = class_indices(y[source], classes)
         weight[source] *= compute_sample_weight(self.class_weight, y[source])
         if not weight[source].any():
             raise ValueError(
@@ -169,14 +268,18 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             )
         labels = np.zeros(len(y), dtype=np.int64)
         labels[source] = index
-        if len(keep) < n:
-            rows = rows.take(keep) if isinstance(rows, Clips) else rows[keep]
-        return Data(rows, labels, weight, source, classes), objective
+        return labels, weight, classes
 
-    def _complete(self, plan: Plan, classes: np.ndarray) -> Plan:
+    def _listen(self, X: Any, sample_weight: Any, data: Data, anew: bool) -> Data:
+        """What is learned from besides labels; `anew` for a fit that does not go on."""
+        return data
+
+    def _complete(self, plan: Plan, classes: Classes, n_frozen: int) -> Plan:
         return replace(
             plan,
-            classes=tuple(classes.tolist()),
+            lora=self.lora,
+            lora_from=n_frozen if self.lora is not None else 0,
+            classes=as_tuple(classes),
             head=self.head,
             discriminator_hidden=self._discriminator_hidden(),
             conditional=self._objective().conditional,
@@ -192,166 +295,6 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             )
         return previous == plan
 
-    def _check_rows(self, X: Any) -> Rows:
-        check_is_fitted(self, "net_")
-        spec = self.backbone_.input_spec
-        rows = check_rows(self, X, spec, reset=False, n_jobs=self.n_jobs)
-        shape = self._plan.row_shape
-        if isinstance(rows, np.ndarray) and rows.shape[1:] != shape:
-            raise ValueError(
-                f"X has rows of shape {rows.shape[1:]}, but {type(self).__name__} was fitted "
-                f"with rows of shape {shape}."
-            )
-        return rows
-
-    def _infer(self, X: Any, sample_domain: Any, allow_source: bool) -> tuple[Tensor, Tensor]:
-        """Embedding and logits of every row, on the CPU."""
-        rows = self._check_rows(X)
-        check_allowed(check_sample_domain(sample_domain, len(rows)), sample_domain, allow_source)
-        module = self.net_.module_
-        depth = module.n_frozen if self.memory is not None else 0
-        weight = next(module.head.parameters())
-        store = prefix_store(self.memory, module, depth)
-        run = partial(module.prefix, stop=depth) if depth else None
-        parts = iter_units(
-            rows, module.eval().body, run, device=weight.device, dtype=weight.dtype, store=store
-        )
-        outputs = [self._infer_units(units, depth) for units in parts]
-        embedding, logits = (torch.cat(part) for part in zip(*outputs, strict=True))
-        return embedding, logits
-
-    def _infer_units(self, units: Units, depth: int) -> tuple[Tensor, Tensor]:
-        dtype = self.net_.autocast
-        with torch.autocast(units.values.device.type, dtype, enabled=dtype is not None):
-            embedding, logits = self.net_.module_.infer(units, depth)
-        return embedding.to(self._plan.dtype).cpu(), logits.to(self._plan.dtype).cpu()
-
-    def decision_function(
-        self, X: Any, sample_domain: Any = None, allow_source: bool = True
-    ) -> np.ndarray:
-        """Logits; for two classes, that of the second minus that of the first.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, ...) or sequence of clips or paths of length n
-            Rows, as in `fit`.
-        sample_domain : array-like of int of shape (n,), default=None
-            Domains; they do not change the result.
-        allow_source : bool, default=True
-            False refuses source rows.
-
-        Returns
-        -------
-        ndarray of shape (n,) or (n, n_classes)
-            Scores.
-        """
-        logits = self._infer(X, sample_domain, allow_source)[1].numpy()
-        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
-
-    def predict_log_proba(
-        self, X: Any, sample_domain: Any = None, allow_source: bool = True
-    ) -> np.ndarray:
-        """Logarithm of the class probabilities.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, ...) or sequence of clips or paths of length n
-            Rows, as in `fit`.
-        sample_domain : array-like of int of shape (n,), default=None
-            Domains; they do not change the result.
-        allow_source : bool, default=True
-            False refuses source rows.
-
-        Returns
-        -------
-        ndarray of shape (n, n_classes)
-            Columns as in `classes_`.
-        """
-        return self._infer(X, sample_domain, allow_source)[1].log_softmax(1).numpy()
-
-    def predict_proba(
-        self, X: Any, sample_domain: Any = None, allow_source: bool = True
-    ) -> np.ndarray:
-        """Class probabilities.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, ...) or sequence of clips or paths of length n
-            Rows, as in `fit`.
-        sample_domain : array-like of int of shape (n,), default=None
-            Domains; they do not change the result.
-        allow_source : bool, default=True
-            False refuses source rows.
-
-        Returns
-        -------
-        ndarray of shape (n, n_classes)
-            Columns as in `classes_`.
-        """
-        return self._infer(X, sample_domain, allow_source)[1].softmax(1).numpy()
-
-    def predict(self, X: Any, sample_domain: Any = None, allow_source: bool = True) -> np.ndarray:
-        """Most probable class of every row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, ...) or sequence of clips or paths of length n
-            Rows, as in `fit`.
-        sample_domain : array-like of int of shape (n,), default=None
-            Domains; they do not change the result.
-        allow_source : bool, default=True
-            False refuses source rows.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-            Labels.
-        """
-        logits = self._infer(X, sample_domain, allow_source)[1]
-        return self.classes_[logits.argmax(1).numpy()]
-
-    def score(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        sample_domain: Any = None,
-        allow_source: bool = True,
-    ) -> float:
-        """Accuracy over the rows whose label is known.
-
-        A target row whose label is none of `classes_` is masked and does not count.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, ...) or sequence of clips or paths of length n
-            Rows, as in `fit`.
-        y : array-like of shape (n,)
-            True labels.
-        sample_weight : array-like of shape (n,), default=None
-            Weights of the rows.
-        sample_domain : array-like of int of shape (n,), default=None
-            Domains; without them no row is masked.
-        allow_source : bool, default=True
-            False refuses source rows.
-
-        Returns
-        -------
-        float
-            Between 0 and 1.
-        """
-        predicted = self.predict(X, sample_domain, allow_source)
-        y = column_or_1d(y)
-        source = is_source(check_sample_domain(sample_domain, len(predicted)))
-        known = ~is_masked(y, source, self.classes_)
-        if not known.any():
-            raise ValueError(
-                f"none of the {len(y)} labels in y is one of classes_; nothing can be scored."
-            )
-        if sample_weight is not None:
-            sample_weight = np.asarray(sample_weight)[known]
-        return accuracy_score(y[known], predicted[known], sample_weight=sample_weight)
-
     def save_backbone(self, path: Any) -> None:
         """Write the trained body to a file that another estimator takes as ``backbone=path``.
 
@@ -366,31 +309,14 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         """Replace the net by its weights."""
-        state = dict(super().__getstate__())
-        net = state.pop("net_", None)
-        state.pop("backbone_", None)
-        if net is not None:
-            module = net.module_
-            state["_trained"] = {
-                "weights": {name: value.cpu() for name, value in module.state_dict().items()},
-                "n_frozen": module.n_frozen,
-            }
-        return state
+        return without_net(dict(super().__getstate__()))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Build the net again and fill in its weights."""
         trained = state.pop("_trained", None)
         super().__setstate__(state)
-        if trained is None:
-            return
-        with torch_seed(0):
-            module = build_module(self._plan, self._plan.body())
-        module.load_state_dict(trained["weights"])
-        module.freeze(trained["n_frozen"])
-        device = self.device
-        try:
-            module.to(resolve_device(device))
-        except ValueError:
-            warnings.warn(f"device={device!r} is not here; using the CPU.", stacklevel=2)
-        self.net_ = make_net(self, module.eval(), self._objective())
-        self.backbone_ = module.body
+        if trained is not None:
+            module = rebuilt(self._plan, trained, self.device)
+            self.net_ = make_net(self, module, self._objective(), seed=trained["order_seed"])
+            self.net_.history = History({**epoch, "batches": []} for epoch in self.history_)
+            self.backbone_ = module.body

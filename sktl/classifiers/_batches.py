@@ -1,6 +1,8 @@
 """Rows on the device, and the order in which an epoch visits them."""
 
 from collections.abc import Iterator
+from copy import copy
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,7 +30,17 @@ class RowSet(Dataset):
         Depth of the cached prefix.
     n_source : int, default=None
         In a batch: its source rows, which come first.
+
+    Attributes
+    ----------
+    mix : Mix or None
+        In a batch whose rows are mixed: with which ones.
+    teacher : Tensor of shape (n_rows, n_classes) or None
+        Logits of a teacher.
     """
+
+    mix: Any = None
+    teacher: Tensor | None = None
 
     def __init__(
         self,
@@ -51,14 +63,35 @@ class RowSet(Dataset):
 
     def take(self, index: Tensor, n_source: int | None = None) -> "RowSet":
         """Rows `index`, in that order."""
-        return RowSet(
-            self.units.take(index),
+        return self.at(index, self.units.take(index), n_source)
+
+    def at(self, index: Tensor, units: Units, n_source: int | None = None) -> "RowSet":
+        """What is known of the rows `index`, with those units."""
+        rows = RowSet(
+            units,
             self.y.index_select(0, index),
             self.weight.index_select(0, index),
             self.source.index_select(0, index),
             self.start,
             n_source,
         )
+        if self.teacher is not None:
+            rows.teacher = self.teacher.index_select(0, index)
+        return rows
+
+    def with_units(self, units: Units) -> "RowSet":
+        """The same rows, of other units."""
+        made = copy(self)
+        made.units = units
+        return made
+
+    def split(self, size: int) -> Iterator["RowSet"]:
+        """A batch of source rows in parts of at most `size` rows, as equal as can be."""
+        index = torch.arange(len(self), device=self.y.device)
+        for part in index.tensor_split(-(-len(self) // size)):
+            rows = self.take(part)
+            rows.mix = None if self.mix is None else self.mix.take(part)
+            yield rows
 
 
 class Batches:
@@ -75,12 +108,14 @@ class Batches:
         Rows per batch.
     seed : int or None
         Seed of the order together with the epoch; None keeps the rows in order.
+    epoch : int, default=0
+        Epochs that came before.
     """
 
-    def __init__(self, rows: RowSet, batch_size: int, seed: int | None) -> None:
+    def __init__(self, rows: RowSet, batch_size: int, seed: int | None, epoch: int = 0) -> None:
         self.rows = rows
         self.seed = seed
-        self.epoch = 0
+        self.epoch = epoch
         index = torch.arange(len(rows))
         source = rows.source.cpu()
         self.source, self.target = index[source], index[~source]
@@ -101,12 +136,16 @@ class Batches:
         if self.seed is not None:
             generator = torch.Generator().manual_seed(self.seed + self.epoch)
         self.epoch += 1
-        device = self.rows.y.device
         sides = [_cycle(side, self.longest, generator) for side in (self.source, self.target)]
-        for i in range(len(self)):
-            stop = None if i == len(self) - 1 else (i + 1) * self.size
-            source, target = (side[i * self.size : stop] for side in sides)
-            yield self.rows.take(torch.cat([source, target]).to(device), len(source))
+        counts = [self.size] * (len(self) - 1)
+        counts.append(self.longest - sum(counts))
+        parts = zip(*(side.split(counts) for side in sides if len(side)), strict=True)
+        # One copy to the device for the whole epoch.
+        order = torch.cat([part for batch in parts for part in batch]).to(self.rows.y.device)
+        n_sides = 1 + (len(self.target) > 0)
+        sizes = [n_sides * count for count in counts]
+        for index, n_source in zip(order.split(sizes), counts, strict=True):
+            yield self.rows.take(index, n_source)
 
 
 def _cycle(index: Tensor, length: int, generator: torch.Generator | None) -> Tensor:

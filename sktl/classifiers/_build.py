@@ -12,14 +12,17 @@ from ..audio import Clips, is_clips
 from ..backbones import Backbone, ModuleHandle, input_kind, make_backbone
 from ..backbones._hear import is_hear
 from ..backbones._huggingface import is_huggingface
+from ..backbones._lora import add_lora
 from ..backbones._saved import is_saved, read_description, read_input_statistics
 from ..embedding._rows import Rows, check_array_rows, check_rows
-from ._module import TransferModule, make_discriminator, make_head
+from ._batch_norm import set_batch_norm
+from ._heads import Head, make_head
+from ._module import TransferModule, make_discriminator
+from ._task_heads import TaskHeads
 
 __all__ = [
     "Plan",
     "build_module",
-    "check_frozen_layers",
     "name_of",
     "resolve_input",
 ]
@@ -36,9 +39,16 @@ class Plan:
     dtype: torch.dtype
     fixed_statistics: bool
     classes: tuple[Any, ...] = ()
-    head: str = "linear"
+    tasks: tuple[int, ...] | None = None
+    """Classes of each task, where there are several."""
+    uncertain: bool = False
+    """Whether tasks are weighted by their uncertainty."""
+    head: Head = "linear"
     discriminator_hidden: tuple[int, ...] | None = None
     conditional: bool = False
+    lora: int | None = None
+    """Rank of the adapters, in all blocks from `lora_from` on."""
+    lora_from: int = 0
     weights: Any = None
     """What a backbone takes that has no random weights."""
     start: dict[str, Tensor] | None = field(default=None, compare=False)
@@ -70,6 +80,7 @@ def resolve_input(estimator: Any, X: Any) -> tuple[Rows, Backbone, Plan]:
     shape = None if array is None else array.shape[1:]
     dtype = _dtype(backbone, array)
     body = make_backbone(backbone, weights=estimator.weights, row_shape=shape, dtype=dtype)
+    set_batch_norm(body, estimator.batch_norm)
     spec = body.input_spec
     if clips and spec.kind != "waveform":
         raise ValueError(
@@ -137,13 +148,20 @@ def _same_scaler(start: dict[str, Tensor], shape: tuple[int, ...], name: str) ->
 
 
 def build_module(plan: Plan, body: Backbone) -> TransferModule:
-    """Put a head, and a discriminator if one is planned, on `body`."""
+    """Put a head on `body`, adapters into it and a discriminator beside if they are planned."""
+    if plan.lora is not None:
+        add_lora(body, plan.lora, plan.lora_from)
     width = body.embedding_size
     discriminator = None
     if plan.discriminator_hidden is not None:
         n_inputs = width * len(plan.classes) if plan.conditional else width
         discriminator = make_discriminator(n_inputs, plan.discriminator_hidden)
-    head = make_head(plan.head, width, len(plan.classes))
+    head: nn.Module
+    if plan.tasks is None:
+        head = make_head(plan.head, width, len(plan.classes))
+    else:
+        heads = [make_head(plan.head, width, size) for size in plan.tasks]
+        head = TaskHeads(heads, plan.tasks, plan.uncertain)
     module = TransferModule(body, head, plan.scaler_shape, plan.scale_embedding, discriminator)
     module.to(plan.dtype)
     if plan.start is not None:
@@ -157,22 +175,3 @@ def name_of(backbone: Any) -> str:
     if isinstance(backbone, str | os.PathLike | ModuleHandle):
         return repr(backbone)
     return getattr(backbone, "__name__", type(backbone).__name__)
-
-
-def check_frozen_layers(frozen_layers: int | str, body: Backbone, name: str) -> int:
-    """Number of blocks to freeze, as ``blocks[:frozen_layers]`` would cut them."""
-    n_blocks = len(body.blocks)
-    if isinstance(frozen_layers, str):
-        return n_blocks
-    if not -n_blocks <= frozen_layers <= n_blocks:
-        raise ValueError(
-            f"frozen_layers={frozen_layers!r} but {name} has {n_blocks} blocks; "
-            f"give 0..{n_blocks}, a negative index, or 'all'."
-        )
-    count = int(frozen_layers) + (n_blocks if frozen_layers < 0 else 0)
-    if not getattr(body, "cuttable", True) and 0 < count < n_blocks:
-        raise ValueError(
-            f"frozen_layers={frozen_layers!r} but {name} cannot be cut into blocks; give 0 or "
-            "'all', or a module with a `blocks` attribute."
-        )
-    return count

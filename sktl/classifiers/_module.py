@@ -1,5 +1,6 @@
 """The network a classifier trains: scaled input, body, scaled embedding, head."""
 
+from collections.abc import Collection, Iterator
 from functools import partial
 
 import numpy as np
@@ -7,10 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from ..backbones import Backbone, Units
+from ..backbones._lora import freeze_adapted
 from ..backbones._units import Values
 from ..embedding._rows import run_padded
 
-__all__ = ["Scaler", "TransferModule", "make_discriminator", "make_head", "moments"]
+__all__ = ["Scaler", "TransferModule", "make_discriminator", "moments"]
+
+
+# In double precision at once.
+ROWS = 256
 
 
 class Scaler(nn.Module):
@@ -31,33 +37,27 @@ class Scaler(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Standardise `values`."""
-        return (values - self.mean) / self.scale
+        return (values - self.mean).div_(self.scale)
 
 
 def moments(
     values: np.ndarray, weight: np.ndarray, axes: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Weighted mean and standard deviation over rows and `axes`; constant → scale 1."""
-    share = (weight / weight.sum()).reshape(-1, *[1] * (values.ndim - 1))
-    values = values.astype(np.float64, copy=False)
-    mean = (values * share).sum(axis=0, keepdims=True)
+    share = weight.astype(np.float64) / weight.sum()
+    parts = [slice(start, start + ROWS) for start in range(0, len(values), ROWS)]
+    sums = [np.tensordot(share[p], values[p].astype(np.float64), 1) for p in parts]
+    mean = np.sum(sums, axis=0, keepdims=True)
     if axes:
         mean = mean.mean(axis=axes, keepdims=True)
-    variance = (np.square(values - mean) * share).sum(axis=0, keepdims=True)
+    sums = [np.tensordot(share[p], np.square(values[p] - mean), 1) for p in parts]
+    variance = np.sum(sums, axis=0, keepdims=True)
     if axes:
         variance = variance.mean(axis=axes, keepdims=True)
     scale = np.sqrt(variance)
     tiny = 10 * np.finfo(np.float32).eps * np.abs(mean)
     scale[(scale <= tiny) | (scale == 0)] = 1.0
     return mean[0], scale[0]
-
-
-def make_head(head: str, n_inputs: int, n_outputs: int) -> nn.Module:
-    """Classification head: one linear layer, or one hidden layer before it."""
-    if head == "linear":
-        return nn.Linear(n_inputs, n_outputs)
-    hidden = min(256, n_inputs)
-    return nn.Sequential(nn.Linear(n_inputs, hidden), nn.ReLU(), nn.Linear(hidden, n_outputs))
 
 
 def make_discriminator(n_inputs: int, hidden: tuple[int, ...]) -> nn.Module:
@@ -101,13 +101,22 @@ class TransferModule(nn.Module):
         self.head = head
         self.discriminator = discriminator
         self.n_frozen = 0
+        self.frozen_names: frozenset[str] = frozenset()
         self.scales_input_as_given = False
 
-    def freeze(self, n_frozen: int) -> None:
-        """Stop the first `n_frozen` blocks from learning; the others learn."""
+    def freeze(self, n_frozen: int, names: Collection[str] | None = None) -> None:
+        """Stop the first `n_frozen` blocks from learning; the others learn.
+
+        So do not the parameters of the body called `names`; None for the same as before.
+        """
         self.n_frozen = n_frozen
+        if names is not None:
+            self.frozen_names = frozenset(names)
         self.body.requires_grad_(n_frozen < len(self.body.blocks))
         self.body.blocks[:n_frozen].requires_grad_(False)
+        freeze_adapted(self.body)
+        for name in self.frozen_names:
+            self.body.get_parameter(name).requires_grad_(False)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> "TransferModule":
@@ -115,25 +124,47 @@ class TransferModule(nn.Module):
         super().train(mode)
         frozen = self.body.blocks[: self.n_frozen]
         (self.body if len(frozen) == len(self.body.blocks) else frozen).eval()
+        for part in self._frozen_parts():
+            part.eval()
         return self
 
-    def prefix(self, values: Tensor, stop: int) -> Tensor:
-        """Input scaling and ``blocks[:stop]``, on units."""
-        return self.body.run_blocks(self.input_scaler(values), 0, stop)
+    def _frozen_parts(self) -> Iterator[nn.Module]:
+        """Parts of the body of which all parameters are in `frozen_names`."""
+        for path, part in self.body.named_modules() if self.frozen_names else ():
+            own = [f"{path}.{name}" for name, _ in part.named_parameters()]
+            if own and self.frozen_names.issuperset(own):
+                yield part
+
+    @property
+    def frozen_depth(self) -> int:
+        """Depth up to which nothing learns: of blocks, and one more where there is no other."""
+        n_blocks = len(self.body.blocks)
+        return self.n_frozen if self.n_frozen < n_blocks else n_blocks + 1
+
+    def prefix(self, values: Tensor, stop: int, start: int = 0) -> Tensor:
+        """Units of depth `start` at depth `stop`: input scaling, then ``blocks[start:stop]``.
+
+        One more than there are blocks stands for the embedding of units.
+        """
+        values = self.input_scaler(values) if start == 0 else values
+        values = self.body.run_blocks(values, start, stop)
+        return self.body.pool(values) if start <= len(self.body.blocks) < stop else values
 
     def run_frozen(self, values: Tensor, start: int) -> Tensor:
-        """The frozen blocks from `start` on, in full precision, as the cache holds them."""
+        """What is frozen from depth `start` on, in full precision, as the cache holds it."""
         with torch.autocast(values.device.type, enabled=False):
-            return self.body.run_blocks(values, start, self.n_frozen)
+            return self.prefix(values, self.frozen_depth, start)
 
     def embed(self, values: Values, offsets: Tensor | None = None, start: int = 0) -> Tensor:
-        """Scaled embedding of rows whose units have passed ``blocks[:start]``."""
-        if start == 0:
-            values = self.input_scaler(values)
-        if start < self.n_frozen:
+        """Scaled embedding of rows whose units are at depth `start`."""
+        if start < self.frozen_depth:
             with torch.no_grad():
                 values = run_padded(partial(self.run_frozen, start=start), values)
-            start = self.n_frozen
+            start = self.frozen_depth
+        elif start == 0:
+            values = self.input_scaler(values)
+        if start > len(self.body.blocks):
+            return self.embedding_scaler(Units(values, offsets).mean())
         return self.embedding_scaler(self.body(values, offsets, start))
 
     def forward(
@@ -149,9 +180,9 @@ class TransferModule(nn.Module):
         self.eval()
 
         def embed_units(values: Tensor) -> Tensor:
-            values = self.input_scaler(values) if start == 0 else values
-            values = self.run_frozen(values, start)
-            return self.body.pool(self.body.run_blocks(values, max(start, self.n_frozen)))
+            depth = max(start, self.frozen_depth)
+            values = self.run_frozen(values, start) if start < depth else values
+            return self.prefix(values, len(self.body.blocks) + 1, depth)
 
         pooled = Units(run_padded(embed_units, units.values), units.offsets).mean()
         embedding = self.embedding_scaler(pooled)

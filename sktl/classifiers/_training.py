@@ -1,123 +1,94 @@
-"""One fit: statistics, cached prefix, validation split, net."""
+"""One fit: what is frozen, what is held out, and the net that is trained."""
 
 from collections.abc import Callable
-from copy import copy, deepcopy
-from dataclasses import dataclass
+from copy import deepcopy
+from functools import partial
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from skorch.callbacks import EarlyStopping
+from skorch.callbacks import Callback, EarlyStopping
 from skorch.helper import predefined_split
-from skorch.utils import noop
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..audio import Clips
-from ..backbones import Backbone, Units, fingerprint
-from ..embedding._cache import RowStore, open_store
+from ..backbones import Units, fingerprint
+from ..backbones._lora import n_before_adapters
 from ..embedding._precision import autocast_dtype
-from ..embedding._rows import CHUNK_ROWS, Rows, iter_units
+from ._averaging import AverageWeights
+from ._batch_norm import adapt_statistics, in_batches, updated_layers
 from ._batches import RowSet
-from ._callbacks import Reseed, UnfreezeBlocks
-from ._module import Scaler, TransferModule, moments
+from ._callbacks import Patience, Reseed, UnfreezeBlocks
+from ._checkpoint import Checkpoint, fit_name, restore
+from ._data import (
+    Data,
+    has_batch_statistics,
+    row_set,
+    set_embedding_scaler,
+    set_input_scaler,
+    units_of,
+)
+from ._described import described
+from ._mixup import mix_rows
+from ._module import TransferModule
 from ._net import TransferNet
 from ._objective import Objective
 from ._param_groups import param_groups
+from ._parameters import input_augmentations
+from ._probe import fill_head
+from ._spec_augment import SpecAugment, spectrogram_axes
+from ._split import split_rows
+from ._waveform import AugmentedRows, BeginEpoch
 
-__all__ = ["Data", "make_net", "prefix_store", "train"]
+__all__ = ["for_one_epoch", "is_solved", "make_net", "train", "train_further"]
 
-# Columns of an embedding that hardly vary are not raised further than these parts allow.
-OF_MEDIAN, OF_MEAN = 1e-2, 1e-3
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+# Of no effect on the result, or looked at elsewhere.
+NOT_IN_NAME = {
+    *("memory", "n_jobs", "verbose", "checkpoint", "cache", "device"),
+    *("backbone", "weights", "random_state"),  # told by the starting weights and the seed
+    "teacher",  # told by what it says
+}
 
 
-@dataclass
-class Data:
-    """Rows to train on, in numpy: checked, and without those of weight zero."""
+def is_solved(estimator: Any, n_frozen: int, n_blocks: int) -> bool:
+    """Whether the head alone learns, and its loss is convex.
 
-    rows: Rows
-    y: np.ndarray
-    weight: np.ndarray
-    source: np.ndarray
-    classes: np.ndarray
-
-
-def prefix_store(memory: Any, module: TransferModule, depth: int) -> RowStore | None:
-    """Where the activations of the first `depth` blocks are kept on disk."""
-    if memory is None or depth == 0:
-        return None
-    scaler, body = fingerprint(module.input_scaler), fingerprint(_cut(module.body, depth))
-    return open_store(memory, f"prefix {depth} {scaler} {body}")
-
-
-def _cut(body: Backbone, depth: int) -> Backbone:
-    """The same body, front end and all, without the blocks from `depth` on."""
-    prefix = copy(body)
-    prefix._modules = {**body._modules, "blocks": body.blocks[:depth]}
-    return prefix
-
-
-def units_of(
-    module: TransferModule, rows: Rows, depth: int, device: torch.device, memory: Any
-) -> Units:
-    """Every row after the first `depth` blocks; no block and no scaling for depth 0."""
-    module.eval()
-
-    def prefix(values: torch.Tensor) -> torch.Tensor:
-        return module.prefix(values, depth)
-
-    dtype = next(module.head.parameters()).dtype
-    store = prefix_store(memory, module, depth)
-    run = prefix if depth else None
-    parts = iter_units(rows, module.body, run, device=device, dtype=dtype, store=store)
-    return Units.concat(list(parts))
-
-
-def set_input_scaler(module: TransferModule, data: Data) -> None:
-    """Standardise arrays with their weighted training statistics."""
-    if not isinstance(module.input_scaler, Scaler) or isinstance(data.rows, Clips):
-        return
-    axes = (2,) if module.body.input_spec.kind == "spectrogram" else ()
-    module.input_scaler.fill(*moments(data.rows, data.weight, axes))
-
-
-def set_embedding_scaler(module: TransferModule, rows: RowSet) -> None:
-    """Standardise the embedding as the starting weights give it, but raise nothing from noise."""
-    if not isinstance(module.embedding_scaler, Scaler):
-        return
-    index = torch.arange(len(rows), device=rows.y.device)
-    parts = [
-        module.infer(rows.take(part).units, rows.start)[0].cpu() for part in index.split(CHUNK_ROWS)
-    ]
-    embedding = torch.cat(parts).double().numpy()
-    mean, scale = moments(embedding, rows.weight.double().cpu().numpy(), ())
-    lowest = np.maximum(OF_MEDIAN * np.median(scale), OF_MEAN * np.abs(mean))
-    module.embedding_scaler.fill(mean, np.maximum(scale, lowest))
-
-
-def _has_batch_statistics(module: TransferModule) -> bool:
-    """Whether the embedding of training differs from that of inference, which is measured."""
-    learning = module.body.blocks[module.n_frozen :].modules()
-    return not module.body.fixed_statistics and any(isinstance(m, _BatchNorm) for m in learning)
-
-
-def split_rows(data: Data, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Indices to train on and to validate on: source rows, by class; one of each trains."""
-    generator = np.random.default_rng(seed)
-    held_out: list[np.ndarray] = []
-    for label in np.unique(data.y[data.source]):
-        index = generator.permutation(np.flatnonzero(data.source & (data.y == label)))
-        n_held_out = min(round(fraction * len(index)), len(index) - 1)
-        held_out.append(index[:n_held_out])
-    validation = np.sort(np.concatenate(held_out))
-    if not len(validation):
+    Raises
+    ------
+    ValueError
+        For ``optimizer="lbfgs"`` where it is not.
+    """
+    e = estimator
+    if e.optimizer not in ("auto", "lbfgs"):
+        return False
+    obstacles = {
+        "frozen_layers": n_frozen < n_blocks,
+        "head": not (isinstance(e.head, str) and e.head == "linear"),
+        "early_stopping": e.early_stopping,
+        "average_epochs": e.average_epochs > 0,
+        "callbacks": bool(e.callbacks),
+        "net_params": bool(e.net_params),
+        "lora": e.lora is not None,
+        **dict.fromkeys(input_augmentations(e), True),
+        **{name: True for name in vars(e._objective()) if _is_lambda(e, name)},
+        **dict.fromkeys(e._objective().obstacles, True),
+    }
+    present = [name for name, is_one in obstacles.items() if is_one]
+    if present and e.optimizer == "lbfgs":
+        name = present[0]
         raise ValueError(
-            f"validation_fraction={fraction} of {int(data.source.sum())} source rows leaves "
-            "no row to validate on; give a larger fraction or early_stopping=False."
+            f"optimizer='lbfgs' solves a linear head on a frozen network, but "
+            f"{name}={getattr(e, name)!r}; give frozen_layers='all', head='linear' and no other "
+            "way of training, or optimizer='adamw'."
         )
-    return np.setdiff1d(np.arange(len(data.y)), validation), validation
+    return not present
+
+
+def _is_lambda(estimator: Any, name: str) -> bool:
+    return name.startswith("lambda_") and bool(getattr(estimator, name, 0))
 
 
 def make_net(
@@ -130,7 +101,8 @@ def make_net(
     train_split: Callable | None = None,
 ) -> TransferNet:
     """Initialise a skorch net around `module` with the estimator's parameters."""
-    optimizer = OPTIMIZERS.get(estimator.optimizer, estimator.optimizer)
+    name = "adamw" if estimator.optimizer in ("auto", "lbfgs") else estimator.optimizer
+    optimizer: Any = OPTIMIZERS.get(name, name)
     options: dict[str, Any] = {}
     if "weight_decay" in signature(optimizer).parameters:
         options["optimizer__weight_decay"] = estimator.weight_decay
@@ -146,6 +118,8 @@ def make_net(
         estimator.layer_decay,
         adversary,
     )
+    if "optimizer__weight_decay" in options and hasattr(module.head, "log_variances"):
+        groups.append(("head.log_variances", {"weight_decay": 0.0}))
     if groups:
         options["optimizer__param_groups"] = groups
     weight = next(module.head.parameters())
@@ -153,6 +127,9 @@ def make_net(
         "objective": objective,
         "order_seed": seed,
         "autocast": autocast_dtype(estimator.precision, weight.device, weight.dtype),
+        "lr_schedule": estimator.lr_schedule,
+        "warmup_epochs": estimator.warmup_epochs,
+        "changes": _changes(estimator, module),
         "criterion": nn.Identity,
         "optimizer": optimizer,
         "lr": estimator.lr,
@@ -172,6 +149,30 @@ def make_net(
     return TransferNet(module, **own, **{**options, **given}).initialize()
 
 
+def _changes(estimator: Any, module: TransferModule) -> list[Callable[[RowSet], RowSet]]:
+    """What is done to each batch before a step."""
+    changes: list[Callable[[RowSet], RowSet]] = []
+    settings = SpecAugment.of(estimator.spec_augment)
+    if settings is not None:
+        changes.append(partial(_masked, settings=settings, module=module))
+    if estimator.mixup:
+        changes.append(partial(_mixed, alpha=estimator.mixup))
+    return changes
+
+
+def _masked(batch: RowSet, settings: SpecAugment, module: TransferModule) -> RowSet:
+    axes = spectrogram_axes(module.body)
+    assert axes is not None
+    values = settings(batch.units.values, axes, module.input_scaler)
+    return batch.with_units(Units(values, batch.units.offsets))
+
+
+def _mixed(batch: RowSet, alpha: float) -> RowSet:
+    mixed, mix = mix_rows(batch, alpha)
+    mixed.mix = mix
+    return mixed
+
+
 def train(
     estimator: Any,
     module: TransferModule,
@@ -179,55 +180,178 @@ def train(
     objective: Objective,
     *,
     n_frozen: int,
+    frozen_names: tuple[str, ...] = (),
     seed: int,
     device: torch.device,
     continued: bool = False,
+    n_epochs: int | None = None,
 ) -> TransferNet:
-    """Train `module` on `data` and return the net that holds it.
+    """Train `module` on `data` for some epochs and return the net that holds it.
 
     What was trained before keeps the statistics it standardises with: the whole network if
     it is `continued`, the input if the body is that of a fitted classifier.
     """
     module.to(device)
-    module.freeze(n_frozen)
-    if not continued and not module.scales_input_as_given:
-        set_input_scaler(module, data)
-    depth = n_frozen if estimator.cache or estimator.memory is not None else 0
-    units = units_of(module, data.rows, depth, device, estimator.memory)
-    dtype = next(module.head.parameters()).dtype
-    weight = data.weight / data.weight[data.source].mean()
-    rows = RowSet(
-        units,
-        torch.as_tensor(np.where(data.source, data.y, 0), device=device),
-        torch.as_tensor(weight, device=device, dtype=dtype),
-        torch.as_tensor(data.source, device=device),
-        depth,
-    )
-    # Of random weights, batch normalisation makes something else in training than is measured.
-    if not continued and not (estimator.weights is None and _has_batch_statistics(module)):
-        set_embedding_scaler(module, rows)
-    callbacks: list[Any] = [Reseed(seed)]
-    train_split = None
-    if estimator.unfreeze_every is not None:
-        callbacks.append(UnfreezeBlocks(estimator.unfreeze_every, n_frozen))
+    n_frozen = max(n_frozen, n_before_adapters(module.body))
+    module.freeze(n_frozen, frozen_names)
+    trained = data if objective.takes_target else data.take(np.flatnonzero(data.source))
+    split = None
     if estimator.early_stopping:
-        index, held_out = split_rows(data, estimator.validation_fraction, seed)
-        train_split = predefined_split(rows.take(torch.as_tensor(held_out, device=device)))
-        rows = rows.take(torch.as_tensor(index, device=device))
-        callbacks.append(_early_stopping(estimator))
-    callbacks += deepcopy(estimator.callbacks or [])
+        split = split_rows(trained, estimator.validation_fraction, seed)
+    if not continued and not module.scales_input_as_given:
+        set_input_scaler(module, trained)
+    cached = estimator.cache or estimator.memory is not None
+    depth = module.frozen_depth if cached and not input_augmentations(estimator) else 0
+    rows = row_set(module, trained, depth, device, estimator.memory)
+    # Of random weights, batch normalisation makes something else in training than is measured.
+    if not continued and not (estimator.weights is None and has_batch_statistics(module)):
+        set_embedding_scaler(module, rows, trained.rows, estimator.memory)
+    if is_solved(estimator, n_frozen, len(module.body.blocks)):
+        net = _solve(estimator, module, objective, rows, seed)
+    else:
+        net = _fit(estimator, module, objective, rows, trained, seed, split, n_epochs)
+    module.eval()
+    _adapt(estimator, module, data)
+    return net
+
+
+def _adapt(estimator: Any, module: TransferModule, data: Data) -> None:
+    """Statistics of batch normalisation on the target rows, or where there are none on all."""
+    if estimator.batch_norm == "adapt":
+        target = np.flatnonzero(~data.source) if not data.source.all() else np.arange(len(data.y))
+        units = units_of(module, data.take(target).rows, 0)
+        adapt_statistics(module, in_batches(units))
+
+
+def _fit(
+    estimator: Any,
+    module: TransferModule,
+    objective: Objective,
+    rows: RowSet,
+    data: Data,
+    seed: int,
+    split: tuple[np.ndarray, np.ndarray] | None,
+    n_epochs: int | None,
+) -> TransferNet:
+    """Train by epochs."""
+    train_split, settings = None, None
+    if estimator.checkpoint is not None:
+        settings = _settings(estimator, module, seed)
+        path = Path(estimator.checkpoint) / f"{fit_name(settings, rows, split or ())}.ckpt"
+    if split is not None:
+        index, held_out = (torch.as_tensor(part, device=rows.y.device) for part in split)
+        train_split = predefined_split(rows.take(held_out))
+        rows, data = rows.take(index), data.take(split[0])
+    if estimator.head_epochs == "solve":
+        smoothing, factors = objective.label_smoothing, objective.factors
+        fill_head(module, rows, estimator.weight_decay, smoothing, factors=factors)
+    if estimator.augment is not None:
+        assert isinstance(data.rows, Clips)
+        rows = AugmentedRows(rows, data.rows, module.body, estimator.augment, seed)
+    callbacks = _callbacks(estimator, module, rows, seed)
+    if settings is not None:
+        callbacks.append(Checkpoint(path))
     net = make_net(
         estimator, module, objective, seed=seed, callbacks=callbacks, train_split=train_split
     )
     net.notify("on_train_begin", X=rows, y=None)
+    is_finished = settings is not None and restore(net, path)
     try:
-        net.fit_loop(rows)
+        if not is_finished:
+            net.fit_loop(rows, epochs=n_epochs or estimator.max_epochs - len(net.history))
     except KeyboardInterrupt:
         # Early stopping raises it too; net.fit would swallow the user's as well.
         if not stopped_early(net):
             raise
-    net.notify("on_train_end", X=rows, y=None)
+    if not is_finished:
+        net.notify("on_train_end", X=rows, y=None)
+    return net
+
+
+def for_one_epoch(estimator: Any) -> Any:
+    """A copy of the estimator without what goes over several epochs."""
+    once = object.__new__(type(estimator))  # copy() would build the net again
+    once.__dict__.update(estimator.__dict__)
+    once.optimizer = "adamw" if estimator.optimizer in ("auto", "lbfgs") else estimator.optimizer
+    once.early_stopping = once.warm_start = False
+    once.unfreeze_every = once.checkpoint = None
+    once.head_epochs = once.warmup_epochs = once.average_epochs = 0
+    once.lr_schedule = "constant"
+    return once
+
+
+def train_further(
+    estimator: Any, net: TransferNet, data: Data, objective: Objective, device: torch.device
+) -> TransferNet:
+    """Train what a net holds for one epoch more, on these rows; return the net that did it."""
+    module, seed = net.module_, net.order_seed
+    trained = data if objective.takes_target else data.take(np.flatnonzero(data.source))
+    cached = estimator.cache or estimator.memory is not None
+    depth = module.frozen_depth if cached and not input_augmentations(estimator) else 0
+    rows = row_set(module, trained, depth, device, estimator.memory)
+    if estimator.augment is not None:
+        assert isinstance(trained.rows, Clips)
+        rows = AugmentedRows(rows, trained.rows, module.body, estimator.augment, seed)
+    callbacks = _callbacks(estimator, module, rows, seed)
+    further = make_net(estimator, module, objective, seed=seed, callbacks=callbacks)
+    further.history = net.history
+    further.start_ = net.start_ or further.start_
+    if type(further.optimizer_) is type(net.optimizer_):
+        further.optimizer_.state.update(net.optimizer_.state)
+    further.notify("on_train_begin", X=rows, y=None)
+    further.fit_loop(rows, epochs=1)
+    further.notify("on_train_end", X=rows, y=None)
     module.eval()
+    _adapt(estimator, module, data)
+    return further
+
+
+def _callbacks(estimator: Any, module: TransferModule, rows: RowSet, seed: int) -> list[Callback]:
+    """Ours, and the user's; those that freeze come before those that keep weights."""
+    callbacks: list[Any] = [Reseed(seed)]
+    if estimator.augment is not None:
+        callbacks.append(BeginEpoch())
+    head_epochs = 0 if estimator.head_epochs == "solve" else estimator.head_epochs
+    if estimator.unfreeze_every is not None or head_epochs:
+        every, lowest = estimator.unfreeze_every, module.n_frozen
+        callbacks.append(UnfreezeBlocks(every, lowest, head_epochs))
+    if estimator.early_stopping:
+        callbacks.append(Patience(estimator.n_iter_no_change, bool(estimator.verbose)))
+    callbacks += deepcopy(estimator.callbacks or [])
+    if estimator.average_epochs:
+        again = partial(_estimate_again, rows=rows)
+        callbacks.append(AverageWeights(estimator.average_epochs, again))
+    return callbacks
+
+
+def _estimate_again(net: TransferNet, rows: RowSet) -> None:
+    """Statistics of batch normalisation that belonged to other weights."""
+    if layers := updated_layers(net.module_):
+        index = torch.arange(len(rows), device=rows.y.device)
+        parts = in_batches(rows.take(index).units)
+        adapt_statistics(net.module_, parts, start=rows.start, layers=layers)
+
+
+def _settings(estimator: Any, module: TransferModule, seed: int) -> str:
+    """What the result of a fit depends on besides its rows."""
+    given = estimator.get_params(deep=False)
+    parameters = [f"{n}={described(given[n])}" for n in sorted(given) if n not in NOT_IN_NAME]
+    return " ".join([type(estimator).__name__, *parameters, str(seed), fingerprint(module)])
+
+
+def _solve(
+    estimator: Any, module: TransferModule, objective: Objective, rows: RowSet, seed: int
+) -> TransferNet:
+    """A net whose head was solved instead of trained."""
+    smoothing, start = objective.label_smoothing, estimator.warm_start
+    loss, n_iterations = fill_head(
+        module, rows, estimator.weight_decay, smoothing, start, objective.factors
+    )
+    net = make_net(estimator, module, objective, seed=seed)
+    net.history.new_epoch()
+    for name, value in {"epoch": 1, "train_loss": loss, "n_iterations": n_iterations}.items():
+        net.history.record(name, value)
+    net.history.record("n_frozen", module.n_frozen)
     return net
 
 
@@ -236,14 +360,4 @@ def stopped_early(net: TransferNet) -> bool:
     return any(
         isinstance(callback, EarlyStopping) and callback.misses_ >= callback.patience
         for _, callback in net.callbacks_
-    )
-
-
-def _early_stopping(estimator: Any) -> EarlyStopping:
-    return EarlyStopping(
-        monitor="valid_loss",
-        patience=estimator.n_iter_no_change,
-        threshold=0,
-        load_best=True,
-        sink=print if estimator.verbose else noop,
     )

@@ -1,4 +1,4 @@
-"""Activations of single rows on disk, shared by folds, candidates and processes."""
+"""Activations of single rows, shared by folds and candidates, on disk by processes too."""
 
 import hashlib
 import io
@@ -7,15 +7,42 @@ import time
 import uuid
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["RowStore", "open_store"]
+from ._in_process import ProcessStore
+
+__all__ = ["RowStore", "Store", "open_store", "row_key"]
+
+IN_PROCESS = ":memory:"
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
 # A row is written in milliseconds; what is older was left by a writer that was killed.
 _SECONDS_OF_LEFTOVERS = 86400.0
+
+
+class Store(Protocol):
+    """Arrays by the keys of rows, all of one context."""
+
+    def has_rows(self) -> bool:
+        """Whether a row may be found."""
+
+    def has(self, key: str) -> bool:
+        """Whether a row seems to be there."""
+
+    def get(self, key: str) -> np.ndarray | None:
+        """Array of a row, which must not be changed, or None."""
+
+    def put(self, key: str, value: np.ndarray) -> None:
+        """Keep the array of a row."""
+
+
+def row_key(row: np.ndarray) -> str:
+    """Name of a row by its contents, its shape and dtype among them."""
+    hashed = hashlib.sha256(f"{row.dtype.str}{row.shape}".encode())
+    hashed.update(np.ascontiguousarray(row).data)
+    return hashed.hexdigest()
 
 
 class RowStore:
@@ -40,16 +67,21 @@ class RowStore:
         self._parts = self.folder / "parts"
         self._is_tidy = False
 
-    def path(self, row: np.ndarray) -> Path:
-        """File of one row, named by the row's contents."""
-        hashed = hashlib.sha256(f"{row.dtype.str}{row.shape}".encode())
-        hashed.update(np.ascontiguousarray(row).data)
-        name = hashed.hexdigest()
-        return self.folder / name[:2] / f"{name[2:]}.npy"
+    def has_rows(self) -> bool:
+        """Whether any row was ever stored."""
+        return self.folder.is_dir()
 
-    def get(self, row: np.ndarray) -> np.ndarray | None:
-        """Return the stored array of `row`; None without one or where it is damaged."""
-        path = self.path(row)
+    def has(self, key: str) -> bool:
+        """Whether there is a file, damaged or not."""
+        return os.path.exists(self.path(key))
+
+    def path(self, key: str) -> Path:
+        """File of one row."""
+        return self.folder / key[:2] / f"{key[2:]}.npy"
+
+    def get(self, key: str) -> np.ndarray | None:
+        """Return the array stored under `key`; None without one or where it is damaged."""
+        path = self.path(key)
         try:
             contents = memoryview(path.read_bytes())
         except FileNotFoundError:
@@ -59,9 +91,9 @@ class RowStore:
             return None
         return np.lib.format.read_array(io.BytesIO(array), allow_pickle=False)
 
-    def put(self, row: np.ndarray, value: np.ndarray) -> None:
-        """Store `value` for `row`: a reader sees all of it or nothing."""
-        path, part = self.path(row), self._parts / f"{uuid.uuid4().hex}.part"
+    def put(self, key: str, value: np.ndarray) -> None:
+        """Store `value` under `key`: a reader sees all of it or nothing."""
+        path, part = self.path(key), self._parts / f"{uuid.uuid4().hex}.part"
         self._tidy()
         file = io.BytesIO()
         np.save(file, value, allow_pickle=False)
@@ -94,13 +126,16 @@ def _digest(path: Path, contents: memoryview) -> bytes:
     return hashed.digest()
 
 
-def open_store(memory: Any, context: str) -> RowStore | None:
-    """Store under a folder or a `joblib.Memory`; None when nothing is to be kept."""
+def open_store(memory: Any, context: str) -> Store | None:
+    """Store in this process, under a folder or a `joblib.Memory`; None when nothing is kept."""
     location = getattr(memory, "location", memory)
     if location is None:
         return None
+    if isinstance(location, str) and location == IN_PROCESS:
+        return ProcessStore(context)
     if not isinstance(location, str | os.PathLike):
         raise ValueError(
-            f"memory={memory!r} is neither a folder nor a joblib.Memory; give a path or None."
+            f"memory={memory!r} is neither a folder nor a joblib.Memory; give a path, ':memory:' "
+            "or None."
         )
     return RowStore(location, context)

@@ -97,8 +97,11 @@ class PretrainedEmbedding(TransformerMixin, BaseEstimator):
     output : {"rows", "frames"}, default="rows"
         With ``pooling=None``, "frames" gives each clip's frames with their times, as a
         :class:`~sktl.embedding.Frames`.
-    memory : path-like or joblib.Memory, default=None
-        Folder where embeddings of single rows are kept and found again.
+    memory : path-like, joblib.Memory or ":memory:", default=None
+        Folder where embeddings of single rows are kept and found again. ":memory:" keeps them in
+        this process, all estimators together at most 2 GiB (or as many as the environment
+        variable ``SKTL_MEMORY_GIB`` says), those used last; see
+        :func:`~sktl.embedding.clear_memory`.
     on_error : {"raise", "nan"}, default="raise"
         What to do with a file that cannot be read: raise an error that names every such
         file, or return a row of NaN and warn once.

@@ -1,25 +1,34 @@
 """From the rows of X to units and activations, in chunks of bounded size."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Any, Literal, cast, overload
+from typing import Any, Literal, NamedTuple, cast, overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from .._validation import validate_data
-from ..audio import Clips, validate_clips
+from ..audio import Clips, load_audio, validate_clips
 from ..backbones import Backbone, InputSpec, Ragged, Units
 from ..backbones._units import Values
 from ..features._workers import map_ahead
 from ._batches import BatchSize
-from ._cache import RowStore
+from ._cache import Store, row_key
+from ._known_files import FileRow, chunks_of_files
 from ._progress import Progress
 
-__all__ = ["CHUNK_ROWS", "check_array_rows", "check_rows", "chunks", "iter_units", "run_padded"]
+__all__ = [
+    "CHUNK_ROWS",
+    "OnTheWay",
+    "check_array_rows",
+    "check_rows",
+    "chunks",
+    "iter_units",
+    "run_padded",
+]
 
 CHUNK_ROWS = 64
 CHUNK_SECONDS = 256.0
@@ -29,6 +38,8 @@ CHUNK_SECONDS_OF_THREADS = 72.0
 KEPT_BYTES = 2**25 - 2**16
 
 Rows = Clips | np.ndarray
+# As it comes in a chunk; None cannot be read.
+Row = np.ndarray | FileRow | None
 
 
 def check_array_rows(estimator: Any, X: Any, *, reset: bool) -> np.ndarray:
@@ -65,16 +76,23 @@ def check_rows(
 
 
 def chunks(
-    rows: Rows, min_samples: int = 1, seconds: float = CHUNK_SECONDS
-) -> Iterator[list[np.ndarray | None]]:
+    rows: Rows,
+    min_samples: int = 1,
+    seconds: float = CHUNK_SECONDS,
+    is_stored: Callable[[str], bool] | None = None,
+) -> Iterator[list[Any]]:
     """Rows in order, a few at a time: of an array by their number, clips by their duration.
 
-    A clip counts as `min_samples`, and as a second, at least.
+    A clip counts as `min_samples`, and as a second, at least. With `is_stored`, files come as
+    `FileRow`, those that need not be read without their samples.
     """
     if isinstance(rows, Clips):
         max_samples = int(seconds * rows.sr)
-        most = max_samples / max(min_samples, rows.sr)
-        yield from rows.chunks(max(1, int(most)), max_samples)
+        most = max(1, int(max_samples / max(min_samples, rows.sr)))
+        if is_stored is not None and rows.from_files:
+            yield from chunks_of_files(rows, is_stored, most, max_samples)
+        else:
+            yield from rows.chunks(most, max_samples)
     else:
         for start in range(0, len(rows), CHUNK_ROWS):
             yield list(rows[start : start + CHUNK_ROWS])
@@ -148,6 +166,13 @@ def _seconds_per_value(values: Ragged, seconds: float | None) -> float:
     return (seconds or len(values)) / max(1, sum(group.numel() for group in values.groups))
 
 
+class OnTheWay(NamedTuple):
+    """Where rows are found that have gone part of the way, and what takes them to its end."""
+
+    store: Store
+    rest: Callable[[Tensor], Tensor]
+
+
 @dataclass(frozen=True)
 class _Computation:
     """What every chunk of rows goes through."""
@@ -158,11 +183,17 @@ class _Computation:
     dtype: torch.dtype
     batches: BatchSize
     mixed: bool
-    store: RowStore | None
+    store: Store | None
+    on_the_way: Sequence[OnTheWay]
 
-    def __call__(self, chunk: list[np.ndarray | None]) -> tuple[list[np.ndarray | None], Units]:
+    def __call__(self, chunk: list[Any]) -> tuple[list[Any], Units]:
         """The chunk, and what comes of it."""
         return chunk, self.of(chunk) if self.store is None else self.of_missing(chunk, self.store)
+
+    def is_stored(self, key: str) -> bool:
+        """Whether a row can do without its samples."""
+        stores = [self.store, *(begun.store for begun in self.on_the_way)]
+        return any(store is not None and store.has(key) for store in stores)
 
     @torch.no_grad()
     def of(self, chunk: list[np.ndarray | None]) -> Units:
@@ -181,22 +212,52 @@ class _Computation:
             return Units(self.batches.map_ragged(self.prefix, values, share), units.offsets)
         return Units(run_padded(self.prefix, values, self.batches, seconds), units.offsets)
 
-    def of_missing(self, chunk: list[np.ndarray | None], store: RowStore) -> Units:
+    def of_missing(self, chunk: list[Row], store: Store) -> Units:
         """The same, of what the store does not have."""
-        stored = (None if row is None else store.get(row) for row in chunk)
-        found = {
+        keys = {i: _key(row) for i, row in enumerate(chunk) if row is not None}
+        found = self._stored(store, keys)
+        made: dict[int, Tensor] = {}
+        for begun in self.on_the_way:
+            wanted = {i: key for i, key in keys.items() if i not in found and i not in made}
+            made |= self._finished(begun, wanted, chunk)
+        missing = [i for i in range(len(chunk)) if i not in found and i not in made]
+        if missing:
+            units = self.of([self._clip(chunk[i]) for i in missing])
+            made |= zip(missing, units.rows(), strict=True)
+        for i, row in made.items():
+            if i in keys:
+                store.put(keys[i], row.cpu().numpy())
+        rows = found | made
+        return Units.from_rows([rows[i] for i in range(len(chunk))], self.body.input_spec.varying)
+
+    def _stored(self, store: Store, keys: dict[int, str]) -> dict[int, Tensor]:
+        values = {i: store.get(key) for i, key in keys.items()}
+        return {
             i: torch.from_numpy(value).to(self.device)
-            for i, value in enumerate(stored)
+            for i, value in values.items()
             if value is not None
         }
-        missing = [i for i in range(len(chunk)) if i not in found]
-        if missing:
-            made = self.of([chunk[i] for i in missing])
-            found.update(zip(missing, made.rows(), strict=True))
-        for i in missing:
-            if (row := chunk[i]) is not None:
-                store.put(row, found[i].cpu().numpy())
-        return Units.from_rows([found[i] for i in range(len(chunk))], self.body.input_spec.varying)
+
+    @torch.no_grad()
+    def _finished(
+        self, begun: OnTheWay, keys: dict[int, str], chunk: list[Row]
+    ) -> dict[int, Tensor]:
+        """Rows that have gone part of the way, at its end."""
+        found = self._stored(begun.store, keys)
+        if not found:
+            return {}
+        units = Units.from_rows(list(found.values()), self.body.input_spec.varying)
+        seconds = None
+        if self.body.input_spec.kind == "waveform":
+            seconds = self._seconds_of([chunk[i] for i in found])
+        values = run_padded(begun.rest, units.values, self.batches, seconds)
+        return dict(zip(found, Units(values, units.offsets).rows(), strict=True))
+
+    def _clip(self, row: Row) -> np.ndarray | None:
+        """Samples of a row; those of a file are read if that was spared in vain."""
+        if not isinstance(row, FileRow):
+            return row
+        return load_audio(row.path, self.body.input_spec.sr or 1) if row.clip is None else row.clip
 
     def _cut(self, chunk: list[np.ndarray | None]) -> Units:
         """Front end of every clip; an unreadable one (None) has no units."""
@@ -214,13 +275,24 @@ class _Computation:
 
     def _seconds(self, chunk: list[np.ndarray | None], units: Values) -> float:
         """Duration of all clips, with the silence of short ones and what units share twice."""
-        spec = self.body.input_spec
-        lengths = (max(len(clip), spec.min_samples) for clip in chunk if clip is not None)
-        seconds = sum(lengths) / (spec.sr or 1)
+        seconds = self._seconds_of(chunk)
         if isinstance(units, Ragged):
             return seconds
         span = self.body.unit_span(tuple(units.shape[1:]))
         return seconds if span is None else max(seconds, len(units) * span.length)
+
+    def _seconds_of(self, chunk: Sequence[Row]) -> float:
+        spec = self.body.input_spec
+        lengths = (max(_n_samples(row), spec.min_samples) for row in chunk if row is not None)
+        return sum(lengths) / (spec.sr or 1)
+
+
+def _key(row: np.ndarray | FileRow) -> str:
+    return row.key if isinstance(row, FileRow) else row_key(row)
+
+
+def _n_samples(row: np.ndarray | FileRow) -> int:
+    return row.n_samples if isinstance(row, FileRow) else len(row)
 
 
 def iter_units(
@@ -230,7 +302,8 @@ def iter_units(
     *,
     device: torch.device,
     dtype: torch.dtype,
-    store: RowStore | None = None,
+    store: Store | None = None,
+    on_the_way: Sequence[OnTheWay] = (),
     batches: BatchSize | None = None,
     progress: Progress | None = None,
     mixed: bool = False,
@@ -248,8 +321,10 @@ def iter_units(
         Frozen computation on units; its rows must not depend on each other.
     device, dtype : torch.device, torch.dtype
         Where and in which precision to compute.
-    store : RowStore, default=None
+    store : Store, default=None
         Where rows computed earlier are found and new ones are kept.
+    on_the_way : sequence of OnTheWay, default=()
+        Where rows that `store` does not have are looked for, in turn.
     batches : BatchSize, default=None
         How much goes through `prefix` at once.
     progress : Progress, default=None
@@ -265,9 +340,11 @@ def iter_units(
     """
     # What the system would take back after every batch, it would have to hand over again.
     torch.empty(KEPT_BYTES, dtype=torch.uint8)
-    work = _Computation(body, prefix, device, dtype, batches or BatchSize(), mixed, store)
+    batches = batches or BatchSize()
+    work = _Computation(body, prefix, device, dtype, batches, mixed, store, on_the_way)
     least = body.input_spec.min_samples
-    parts = chunks(rows, least, _seconds_at_once(rows, least, n_threads))
+    is_stored = None if store is None else work.is_stored
+    parts = chunks(rows, least, _seconds_at_once(rows, least, n_threads), is_stored)
     begin = list(islice(parts, 2))
     n_threads = n_threads if len(begin) > 1 else 1
     parts = chain(begin, parts)
@@ -277,5 +354,5 @@ def iter_units(
         if progress is not None:
             seconds = 0.0
             if isinstance(rows, Clips):
-                seconds = sum(len(clip) for clip in chunk if clip is not None) / rows.sr
+                seconds = sum(_n_samples(row) for row in chunk if row is not None) / rows.sr
             progress.add(len(chunk), seconds)

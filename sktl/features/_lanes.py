@@ -28,6 +28,7 @@ __all__ = [
     "square_root",
     "store",
     "transpose_tile",
+    "where_larger",
     "width",
 ]
 
@@ -238,6 +239,16 @@ def maximum(typing: Any, lanes: Any, other: Any) -> Any:
         return builder.select(builder.fcmp_ordered(">", other, one), other, one)
 
     return lanes(lanes, other), emit
+
+
+@intrinsic
+def where_larger(typing: Any, lanes: Any, other: Any, first: Any, second: Any) -> Any:
+    """`first` where real lanes are larger than others, else `second`."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered(">", args[0], args[1]), args[2], args[3])
+
+    return first(lanes, other, first, second), emit
 
 
 @intrinsic

@@ -7,12 +7,14 @@ from ._adversarial import (
     multilinear_map,
 )
 from ._coral import coral_loss
+from ._distillation import distillation_loss
 from ._entropy import entropy
 from ._mmd import mmd2
 
 __all__ = [
     "coral_loss",
     "dann_schedule",
+    "distillation_loss",
     "domain_cross_entropy",
     "entropy",
     "gradient_reversal",

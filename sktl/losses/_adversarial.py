@@ -108,16 +108,13 @@ def domain_cross_entropy(
             )
     if logits.dtype in (torch.float16, torch.bfloat16):
         logits = logits.float()
-    source = domain if domain.dtype == torch.bool else domain >= 0
-    losses = functional.binary_cross_entropy_with_logits(
-        logits, (~source).to(logits.dtype), reduction="none"
-    )
-    weight = torch.ones_like(losses) if sample_weight is None else sample_weight.to(losses)
-    means = []
-    for rows in (source, ~source):
-        share = torch.where(rows, weight, 0)
-        means.append((share * losses).sum() / share.sum().clamp(min=torch.finfo(share.dtype).tiny))
-    return means[0] + means[1]
+    target = (~domain if domain.dtype == torch.bool else domain < 0).to(logits.dtype)
+    sides = torch.stack([1 - target, target])
+    if sample_weight is not None:
+        sides = sides * sample_weight.to(logits)
+    totals = sides.sum(1, keepdim=True).clamp(min=torch.finfo(logits.dtype).tiny)
+    share = (sides / totals).sum(0)
+    return functional.binary_cross_entropy_with_logits(logits, target, share, reduction="sum")
 
 
 def multilinear_map(embedding: Tensor, probabilities: Tensor) -> Tensor:

@@ -1,17 +1,47 @@
 """Distance between covariances (Deep CORAL)."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from ._checks import check_pair
 
 __all__ = ["coral_loss"]
 
 
-def _covariance(rows: Tensor) -> Tensor:
-    """Covariance over n - 1 rows; zero for a single row."""
-    centred = rows - rows.mean(dim=0)
-    return centred.T @ centred / max(len(rows) - 1, 1)
+class _SquaredDistance(torch.autograd.Function):
+    """Squared Frobenius distance of two covariances over n - 1 rows.
+
+    Its gradient takes one product of matrices a side, where autograd would take two.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, source: Tensor, target: Tensor) -> Tensor:
+        source, target = _scaled(source), _scaled(target)
+        difference = source.T @ source - target.T @ target
+        ctx.save_for_backward(source, target, difference)
+        return difference.square().sum()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        source, target, difference = ctx.saved_tensors
+        # Columns of these products sum to zero already, as centring demands.
+        return (
+            (source @ difference).mul_(4 * grad / _root(source)),
+            (target @ difference).mul_(-4 * grad / _root(target)),
+        )
+
+
+def _scaled(rows: Tensor) -> Tensor:
+    """Rows whose products make the covariance; zero for a single row."""
+    return (rows - rows.mean(dim=0)).div_(_root(rows))
+
+
+def _root(rows: Tensor) -> float:
+    return max(len(rows) - 1, 1) ** 0.5
 
 
 def coral_loss(source: Tensor, target: Tensor) -> Tensor:
@@ -46,5 +76,5 @@ def coral_loss(source: Tensor, target: Tensor) -> Tensor:
     """
     source, target = check_pair(source, target)
     with torch.autocast(source.device.type, enabled=False):
-        difference = _covariance(source) - _covariance(target)
-        return difference.square().sum() / (4 * source.shape[1] ** 2)
+        distance = _SquaredDistance.apply(source, target)
+        return distance / (4 * source.shape[1] ** 2)

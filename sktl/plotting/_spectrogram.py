@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from sklearn.base import clone
 
-from .._optional import import_optional
+from .._drawing import axes_of, check_axes
 from .._validation import Interval, StrOptions, check_sr, validate_params
 from ..features import LPC, MFCC, MelSpectrogram
 from ._axes import (
@@ -321,8 +321,7 @@ class SpectrogramDisplay:
             If ``shading`` is not for cells.
         """
         _check_drawing(ax, **kwargs)
-        if ax is None:
-            _, ax = import_optional("matplotlib.pyplot", "plot", type(self).__name__).subplots()
+        ax = axes_of(ax, type(self).__name__)
         scale_rows(ax, self.y_axis, self.htk)
         options = {"cmap": cmap, "shading": "flat", "rasterized": True, **kwargs}
         self.im_ = ax.pcolormesh(self.time_edges, self.band_edges, self.spectrogram, **options)
@@ -337,12 +336,7 @@ class SpectrogramDisplay:
 
 def _check_drawing(ax: Any, shading: str = "flat", **_: Any) -> None:
     """See that matplotlib is there and can draw cells on `ax`."""
-    axes = import_optional("matplotlib.axes", "plot", "SpectrogramDisplay")
-    if ax is not None and not isinstance(ax, axes.Axes):
-        raise TypeError(
-            f"ax={ax!r} is not matplotlib Axes; give one, such as plt.gca(), or None for a new "
-            "figure."
-        )
+    check_axes(ax, "SpectrogramDisplay")
     if shading not in ("flat", "auto"):
         raise ValueError(
             f"shading={shading!r} needs the middles of cells, but their edges are drawn; leave it "

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import make_moons
+from skorch.callbacks import Callback
 from torch import nn
 
 
@@ -62,3 +63,43 @@ def shifted():
     X = np.concatenate([source, target @ turn.T])
     y = np.concatenate([y_source, y_target])
     return X, y, np.repeat([0, -1], 150)
+
+
+class Watch(Callback):
+    """Keeps what a function says of the net at every epoch's end; a copy is itself."""
+
+    def __init__(self, function):
+        self.function = function
+        self.seen = []
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def note(self, net):
+        self.seen.append(self.function(net))
+
+    def on_epoch_end(self, net, **kwargs):
+        self.note(net)
+
+
+class WatchSteps(Watch):
+    """The same after every batch that is trained on."""
+
+    def on_epoch_end(self, net, **kwargs):
+        pass
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        if training:
+            self.note(net)
+
+
+@pytest.fixture
+def watch():
+    """Make a callback that keeps what a function of the net says after each epoch, in `seen`."""
+    return Watch
+
+
+@pytest.fixture
+def watch_steps():
+    """Make a callback that keeps what a function of the net says after each step, in `seen`."""
+    return WatchSteps

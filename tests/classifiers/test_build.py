@@ -13,7 +13,7 @@ from torch import nn
 
 from sktl import DANNClassifier, FineTunedClassifier
 from sktl.backbones import CNN, MLP, InputSpec, ModuleHandle
-from sktl.classifiers._build import check_frozen_layers, name_of
+from sktl.classifiers._build import name_of
 from sktl.exceptions import WeightsError
 
 QUICK = {"max_epochs": 2, "random_state": 0}
@@ -23,14 +23,6 @@ FAST = {"max_epochs": 1, "frozen_layers": "all", "random_state": 0}
 def fit(X, y=None, **parameters):
     y = np.arange(len(X)) % 2 if y is None else y
     return FineTunedClassifier(**{**QUICK, **parameters}).fit(X, y)
-
-
-class Blocks:
-    """As much of a backbone as counting its blocks takes."""
-
-    def __init__(self, n, cuttable=True):
-        self.blocks = [None] * n
-        self.cuttable = cuttable
 
 
 def test_auto_takes_the_network_for_the_kind_of_rows(blobs, images, ragged):
@@ -193,38 +185,12 @@ def test_a_fitted_estimator_is_searched_over_when_it_is_frozen(blobs):
         fit(X, y, backbone=FineTunedClassifier())
 
 
-@pytest.mark.parametrize(
-    ("frozen_layers", "expected"), [(0, 0), (3, 3), (14, 14), (-1, 13), (-14, 0), ("all", 14)]
-)
-def test_frozen_layers_count_as_in_a_slice(frozen_layers, expected):
-    assert check_frozen_layers(frozen_layers, Blocks(14), "'yamnet'") == expected
-    if frozen_layers != "all":
-        assert len(range(14)[:frozen_layers]) == expected
-
-
-@pytest.mark.parametrize("frozen_layers", [9, -9, 100])
-def test_frozen_layers_out_of_range_are_refused(frozen_layers):
-    with pytest.raises(ValueError) as caught:  # noqa: PT011 (the whole message is compared)
-        check_frozen_layers(frozen_layers, Blocks(8), "'yamnet'")
-    assert str(caught.value) == (
-        f"frozen_layers={frozen_layers} but 'yamnet' has 8 blocks; "
-        "give 0..8, a negative index, or 'all'."
-    )
-
-
 def test_the_message_names_the_network_in_use(blobs, chain):
     X, y, _ = blobs
     with pytest.raises(ValueError, match=r"frozen_layers=3 but 'mlp' has 2 blocks; give 0\.\.2,"):
         fit(X, y, frozen_layers=3)
     with pytest.raises(ValueError, match=r"^frozen_layers=-2 but Sequential has 1 blocks; give 0"):
         fit(X, y, backbone=chain(lambda: nn.Linear(6, 2)), frozen_layers=-2)
-
-
-def test_a_network_that_cannot_be_cut_is_frozen_whole_or_not_at_all():
-    whole = Blocks(3, cuttable=False)
-    assert [check_frozen_layers(n, whole, "Net") for n in (0, 3, "all")] == [0, 3, 3]
-    with pytest.raises(ValueError, match="frozen_layers=1 but Net cannot be cut into blocks"):
-        check_frozen_layers(1, whole, "Net")
 
 
 def test_networks_are_named_shortly_in_messages(chain):

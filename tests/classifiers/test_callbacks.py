@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from skorch.callbacks import Callback, EarlyStopping, LRScheduler
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler, PrintLog
 from torch import nn
 
 from sktl import FineTunedClassifier
@@ -119,15 +119,20 @@ def test_unfreezing_and_l2_sp_go_together_while_everything_is_frozen(images):
 
 
 def test_unfreezing_never_freezes_again():
-    module = type("Module", (), {"body": None, "calls": []})()
+    module = type("Module", (), {"body": None, "calls": [], "n_frozen": 0})()
     module.body = type("Body", (), {"blocks": [None] * 3})()
-    module.freeze = module.calls.append
+
+    def freeze(n_frozen):
+        module.n_frozen = n_frozen
+        module.calls.append(n_frozen)
+
+    module.freeze = freeze
     net = type("Net", (), {"module_": module, "history": []})()
     callback = UnfreezeBlocks(every=1, lowest=0)
     for epoch in range(1, 7):
         net.history = range(epoch)
         callback.on_epoch_begin(net)
-    assert module.calls == [3, 2, 1, 0, 0, 0]
+    assert module.calls == [3, 2, 1, 0]
 
 
 class Counter(Callback):
@@ -181,3 +186,14 @@ def test_early_stopping_of_skorch_ends_a_fit_as_our_own_does(blobs):
     fitted = FineTunedClassifier(callbacks=[stop], **{**QUICK, "max_epochs": 9}).fit(X, y)
     assert fitted.n_iter_ == 3
     assert fitted.predict(X).shape == (60,)
+
+
+def test_the_table_of_epochs_is_made_only_where_it_is_printed(blobs, monkeypatch, capsys):
+    X, y, _ = blobs
+    made, table = [], PrintLog.table
+    monkeypatch.setattr(PrintLog, "table", lambda *args: made.append(1) or table(*args))
+    FineTunedClassifier(**QUICK).fit(X, y)
+    assert not made
+    FineTunedClassifier(verbose=1, **QUICK).fit(X, y)
+    assert len(made) == QUICK["max_epochs"]
+    assert "train_loss" in capsys.readouterr().out

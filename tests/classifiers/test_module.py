@@ -8,13 +8,8 @@ from torch import nn
 
 from sktl._random import torch_seed
 from sktl.backbones import Units, make_backbone
-from sktl.classifiers._module import (
-    Scaler,
-    TransferModule,
-    make_discriminator,
-    make_head,
-    moments,
-)
+from sktl.classifiers._heads import make_head
+from sktl.classifiers._module import Scaler, TransferModule, make_discriminator, moments
 
 
 @pytest.fixture
@@ -43,6 +38,17 @@ def test_a_weight_counts_as_a_repetition(values):
         moments(values, weight, ()), moments(repeated, np.ones(len(repeated)), ()), strict=True
     ):
         np.testing.assert_allclose(got, expected)
+
+
+@pytest.mark.parametrize("n", [1, 255, 256, 257, 700])
+def test_moments_of_more_rows_than_are_taken_at_once(n):
+    rng = np.random.default_rng(0)
+    values, weight = rng.normal(size=(n, 3, 4)) + 2, rng.random(n) + 0.1
+    mean = np.average(values, axis=0, weights=weight)
+    deviation = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weight))
+    found = moments(values, weight, ())
+    np.testing.assert_allclose(found[0], mean, rtol=1e-12)
+    np.testing.assert_allclose(found[1], deviation if n > 1 else 1.0, rtol=1e-12)
 
 
 def test_moments_over_frames_are_one_pair_per_band(values):
@@ -77,11 +83,8 @@ def test_a_scaler_is_the_identity_until_it_is_filled(values):
     assert not list(scaler.parameters())
 
 
-def test_heads_have_the_widths_asked_for():
+def test_discriminators_have_the_widths_asked_for():
     with torch_seed(0):
-        assert make_head("linear", 8, 3).weight.shape == (3, 8)
-        hidden = make_head("mlp", 300, 3)
-        assert [layer.weight.shape for layer in hidden[::2]] == [(256, 300), (3, 256)]
         discriminator = make_discriminator(8, (6, 4))
         assert [tuple(m.weight.shape) for m in discriminator[::2]] == [(6, 8), (4, 6), (1, 4)]
         assert make_discriminator(8, ())[0].weight.shape == (1, 8)

@@ -9,7 +9,8 @@ from torch import nn
 from sktl import DomainAdaptiveClassifier
 from sktl.backbones import MLP, Units
 from sktl.classifiers._batches import RowSet
-from sktl.classifiers._module import TransferModule, make_discriminator, make_head
+from sktl.classifiers._heads import make_head
+from sktl.classifiers._module import TransferModule, make_discriminator
 from sktl.classifiers._objective import Objective
 
 N_SOURCE, N_TARGET = 7, 5

@@ -12,8 +12,16 @@ from torch import nn
 
 from sktl import FineTunedClassifier
 from sktl.backbones import YAMNet
+from sktl.embedding import clear_memory
 
 SHORT = {"max_epochs": 2, "lr": 0.01, "batch_size": 4, "random_state": 0}
+
+
+@pytest.fixture(autouse=True)
+def forgotten():
+    clear_memory()
+    yield
+    clear_memory()
 
 
 @pytest.fixture(params=["mlp", "cnn", "crnn", "gru", "speech-mini", "yamnet"])
@@ -41,8 +49,8 @@ def test_cache_and_memory_change_no_bit(case, tmp_path):
         uncached = FineTunedClassifier(backbone, cache=False, **common).fit(X, y)
         expected = uncached.decision_function(X)
         np.testing.assert_array_equal(cached.decision_function(X), expected)
-        for _ in range(2):
-            kept = FineTunedClassifier(backbone, memory=tmp_path, **common).fit(X, y)
+        for memory in (tmp_path, tmp_path, ":memory:", ":memory:"):
+            kept = FineTunedClassifier(backbone, memory=memory, **common).fit(X, y)
             np.testing.assert_array_equal(kept.decision_function(X), expected)
 
 
@@ -116,10 +124,12 @@ def test_rows_kept_in_memory_are_not_computed_again(ragged, n_rows_run, tmp_path
     assert len(n_rows_run) == 4
 
 
-def test_folds_and_candidates_share_rows(ragged, n_rows_run, tmp_path):
+@pytest.mark.parametrize("kind", ["folder", "process"])
+def test_folds_and_candidates_share_rows(ragged, n_rows_run, tmp_path, kind):
     clips, y = [clip[:8000] for clip in ragged[0]], ragged[1]
+    memory = tmp_path if kind == "folder" else ":memory:"
     GridSearchCV(
-        frozen_yamnet(memory=tmp_path, max_epochs=1), {"lr": [0.1, 0.01]}, cv=5, refit=False
+        frozen_yamnet(memory=memory, max_epochs=1), {"lr": [0.1, 0.01]}, cv=5, refit=False
     ).fit(clips, y)
     # Eight rows of the first fold, then the two that it tests on; nothing after that.
     assert n_rows_run == [16, 16]

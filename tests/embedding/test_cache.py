@@ -10,7 +10,7 @@ import joblib
 import numpy as np
 import pytest
 
-from sktl.embedding._cache import RowStore, open_store
+from sktl.embedding._cache import RowStore, open_store, row_key
 
 
 @pytest.fixture
@@ -18,19 +18,23 @@ def row():
     return np.arange(6, dtype=np.float32)
 
 
-def test_what_is_put_is_got_bit_for_bit(tmp_path, row):
+@pytest.fixture
+def key(row):
+    return row_key(row)
+
+
+def test_what_is_put_is_got_bit_for_bit(tmp_path, row, key):
     store = RowStore(tmp_path, "context")
-    assert store.get(row) is None
+    assert store.get(key) is None
     for dtype in (np.float32, np.float64):
         value = np.random.default_rng(0).normal(size=(3, 2)).astype(dtype)
-        store.put(row, value)
-        got = RowStore(str(tmp_path), "context").get(row.copy())
+        store.put(key, value)
+        got = RowStore(str(tmp_path), "context").get(row_key(row.copy()))
         assert got.dtype == dtype
         np.testing.assert_array_equal(got, value)
 
 
-def test_rows_differ_by_content_shape_and_dtype(tmp_path, row):
-    store = RowStore(tmp_path, "context")
+def test_rows_differ_by_content_shape_and_dtype(row):
     others = [
         row + 1,
         row.reshape(2, 3),
@@ -39,20 +43,20 @@ def test_rows_differ_by_content_shape_and_dtype(tmp_path, row):
         np.append(row, np.float32(0)),
         -row,
     ]
-    assert len({store.path(other) for other in [row, *others]}) == 7
-    assert store.path(row[::-1][::-1]) == store.path(row)
-    assert store.path(np.asfortranarray(row.reshape(2, 3))) == store.path(row.reshape(2, 3))
+    assert len({row_key(other) for other in [row, *others]}) == 7
+    assert row_key(row[::-1][::-1]) == row_key(row)
+    assert row_key(np.asfortranarray(row.reshape(2, 3))) == row_key(row.reshape(2, 3))
 
 
-def test_contexts_and_versions_of_the_package_are_kept_apart(tmp_path, row, monkeypatch):
-    RowStore(tmp_path, "one").put(row, row)
-    assert RowStore(tmp_path, "two").get(row) is None
-    assert RowStore(tmp_path, "one").get(row) is not None
+def test_contexts_and_versions_of_the_package_are_kept_apart(tmp_path, row, monkeypatch, key):
+    RowStore(tmp_path, "one").put(key, row)
+    assert RowStore(tmp_path, "two").get(key) is None
+    assert RowStore(tmp_path, "one").get(key) is not None
     monkeypatch.setattr("sktl.embedding._cache.version", lambda name: "999")
-    assert RowStore(tmp_path, "one").get(row) is None
+    assert RowStore(tmp_path, "one").get(key) is None
 
 
-def test_a_write_that_fails_leaves_nothing_behind(tmp_path, row, monkeypatch):
+def test_a_write_that_fails_leaves_nothing_behind(tmp_path, row, monkeypatch, key):
     store = RowStore(tmp_path, "context")
 
     def fail(*args):
@@ -60,94 +64,95 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path, row, monkeypatch):
 
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="no space left"):
-        store.put(row, row)
+        store.put(key, row)
     monkeypatch.undo()
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
-    assert store.get(row) is None
+    assert store.get(key) is None
 
 
 @pytest.mark.parametrize("contents", [b"", b"\x93NUMPY", b"PK\x03\x04", b"\x80\x04N.", b"text"])
-def test_a_damaged_file_counts_as_absent(tmp_path, row, contents):
+def test_a_damaged_file_counts_as_absent(tmp_path, row, contents, key):
     store = RowStore(tmp_path, "context")
-    store.put(row, row)
-    store.path(row).write_bytes(contents)
-    assert store.get(row) is None
-    store.put(row, row)
-    np.testing.assert_array_equal(store.get(row), row)
+    store.put(key, row)
+    store.path(key).write_bytes(contents)
+    assert store.get(key) is None
+    store.put(key, row)
+    np.testing.assert_array_equal(store.get(key), row)
 
 
-def test_a_file_cut_short_counts_as_absent_wherever_it_is_cut(tmp_path, row):
+def test_a_file_cut_short_counts_as_absent_wherever_it_is_cut(tmp_path, row, key):
     store = RowStore(tmp_path, "context")
-    store.put(row, row)
-    whole = store.path(row).read_bytes()
+    store.put(key, row)
+    whole = store.path(key).read_bytes()
     for length in range(0, len(whole), 7):
-        store.path(row).write_bytes(whole[:length])
-        assert store.get(row) is None
+        store.path(key).write_bytes(whole[:length])
+        assert store.get(key) is None
 
 
-def test_a_file_with_any_byte_changed_counts_as_absent(tmp_path, row):
+def test_a_file_with_any_byte_changed_counts_as_absent(tmp_path, row, key):
     store = RowStore(tmp_path, "context")
-    store.put(row, row)
-    whole = store.path(row).read_bytes()
+    store.put(key, row)
+    whole = store.path(key).read_bytes()
     for place in range(len(whole)):
         changed = bytearray(whole)
         changed[place] ^= 1
-        store.path(row).write_bytes(changed)
-        assert store.get(row) is None
+        store.path(key).write_bytes(changed)
+        assert store.get(key) is None
     for contents in (whole + b"\0", bytes(len(whole)), whole[:-32] + bytes(32)):
-        store.path(row).write_bytes(contents)
-        assert store.get(row) is None
+        store.path(key).write_bytes(contents)
+        assert store.get(key) is None
 
 
-def test_the_file_of_another_row_counts_as_absent(tmp_path, row):
+def test_the_file_of_another_row_counts_as_absent(tmp_path, row, key):
     store = RowStore(tmp_path, "context")
-    for one in (row, row + 1):
-        store.put(one, one)
-    shutil.copy(store.path(row), store.path(row + 1))
-    assert store.get(row + 1) is None
-    assert store.get(row) is not None
+    other = row_key(row + 1)
+    for one in (key, other):
+        store.put(one, row)
+    shutil.copy(store.path(key), store.path(other))
+    assert store.get(other) is None
+    assert store.get(key) is not None
 
 
-def test_a_file_is_an_array_of_numpy_and_readable_by_all_whom_the_umask_allows(tmp_path, row):
+def test_a_file_is_an_array_of_numpy_and_readable_by_all_whom_the_umask_allows(tmp_path, row, key):
     store = RowStore(tmp_path, "context")
     before = os.umask(0o022)
     try:
-        store.put(row, 2 * row)
+        store.put(key, 2 * row)
     finally:
         os.umask(before)
-    np.testing.assert_array_equal(np.load(store.path(row)), 2 * row)
-    assert stat.S_IMODE(store.path(row).stat().st_mode) == 0o644
+    np.testing.assert_array_equal(np.load(store.path(key)), 2 * row)
+    assert stat.S_IMODE(store.path(key).stat().st_mode) == 0o644
 
 
-def test_what_a_killed_writer_left_goes_after_a_day(tmp_path, row):
-    RowStore(tmp_path, "context").put(row, row)
+def test_what_a_killed_writer_left_goes_after_a_day(tmp_path, row, key):
+    RowStore(tmp_path, "context").put(key, row)
     store = RowStore(tmp_path, "context")
     parts = [store.folder / "parts" / f"{name}.part" for name in ("young", "old")]
     for part in parts:
         part.write_bytes(b"half a ro")
     long_ago = time.time() - 1.1 * 86400
     os.utime(parts[1], (long_ago, long_ago))
-    assert store.get(row) is not None
-    store.put(row + 1, row)
+    assert store.get(key) is not None
+    store.put(row_key(row + 1), row)
     assert [part.exists() for part in parts] == [True, False]
-    np.testing.assert_array_equal(store.get(row), row)
+    np.testing.assert_array_equal(store.get(key), row)
 
 
-def test_objects_are_not_unpickled(tmp_path, row):
+def test_objects_are_not_unpickled(tmp_path, row, key):
     store = RowStore(tmp_path, "context")
-    store.put(row, row)
-    np.save(store.path(row), np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    assert store.get(row) is None
+    store.put(key, row)
+    np.save(store.path(key), np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    assert store.get(key) is None
 
 
 def test_writers_in_threads_do_not_disturb_each_other(tmp_path):
     store = RowStore(tmp_path, "context")
-    rows = [np.full(4, i, dtype=np.float32) for i in range(20)]
+    keys = [row_key(np.full(4, i)) for i in range(20)]
 
     def work(seed):
         for i in np.random.default_rng(seed).permutation(20):
-            store.put(rows[i], np.full(1000, i))
-            got = store.get(rows[i])
+            store.put(keys[i], np.full(1000, i))
+            got = store.get(keys[i])
             assert got is not None
             assert (got == i).all()
 
@@ -157,10 +162,10 @@ def test_writers_in_threads_do_not_disturb_each_other(tmp_path):
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_a_folder_a_path_and_a_joblib_memory_are_the_same_place(tmp_path, row):
-    open_store(tmp_path, "c").put(row, row)
+def test_a_folder_a_path_and_a_joblib_memory_are_the_same_place(tmp_path, row, key):
+    open_store(tmp_path, "c").put(key, row)
     for memory in (str(tmp_path), joblib.Memory(tmp_path, verbose=0)):
-        np.testing.assert_array_equal(open_store(memory, "c").get(row), row)
+        np.testing.assert_array_equal(open_store(memory, "c").get(key), row)
 
 
 def test_nothing_is_kept_without_a_place():
@@ -175,5 +180,5 @@ def test_what_is_no_place_is_refused(memory):
 
 
 def test_opening_makes_no_folder(tmp_path):
-    open_store(tmp_path / "new", "c").get(np.zeros(1))
+    open_store(tmp_path / "new", "c").get(row_key(np.zeros(1)))
     assert not (tmp_path / "new").exists()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sktl import PretrainedEmbedding
-from sktl.embedding._cache import RowStore
+from sktl.embedding._cache import RowStore, row_key
 
 pytestmark = pytest.mark.slow
 SCRIPT = Path(__file__).parent / "scripts" / "killed.py"
@@ -63,7 +63,7 @@ def test_only_missing_rows_are_computed_and_none_is_corrupt(killed, folder):
 
 def test_rows_under_rewriting_are_whole_or_absent(killed, folder):
     store = RowStore(folder, "large")
-    found = {number: store.get(np.full(4, number)) for number in range(killed.N_LARGE)}
+    found = {number: store.get(row_key(np.full(4, number))) for number in range(killed.N_LARGE)}
     present = {number: value for number, value in found.items() if value is not None}
     assert len(present) == len(list(store.folder.rglob("*.npy"))) > 0
     for number, value in present.items():
@@ -79,5 +79,5 @@ def test_what_the_killed_left_lies_apart_and_goes(folder):
     for context in {part.parents[1] for part in parts}:
         store = RowStore(folder, "any")
         store.folder, store._parts = context, context / "parts"
-        store.put(np.zeros(1), np.zeros(1))
+        store.put(row_key(np.zeros(1)), np.zeros(1))
     assert list(folder.rglob("*.part")) == []

@@ -17,6 +17,7 @@ from sktl.features._lanes import (
     square_root,
     store,
     transpose_tile,
+    where_larger,
     width,
 )
 
@@ -39,12 +40,13 @@ def calculate(a, b, number, out):
     store(out, 5 * n, maximum(x, y))
     store(out, 6 * n, repeat(a, number))
     store(out, 7 * n, square_root(x * x))
+    store(out, 8 * n, where_larger(x, y, x * x, y))
 
 
 @each_dtype
 def test_real_arithmetic(dtype):
     a, b = numbers(dtype), numbers(dtype)[::-1].copy()
-    number, out = a.dtype.type(3.5), numbers(dtype, 8)
+    number, out = a.dtype.type(3.5), numbers(dtype, 9)
     calculate(a, b, number, out)
     expected = [
         a + b,
@@ -55,6 +57,7 @@ def test_real_arithmetic(dtype):
         np.maximum(a, b),
         np.full_like(a, 3.5),
         abs(a),
+        np.where(a > b, a * a, b),
     ]
     np.testing.assert_array_equal(out, np.concatenate(expected))
 

@@ -17,7 +17,7 @@ from torch import nn
 
 from sktl import PretrainedEmbedding
 from sktl.backbones import Backbone, InputSpec
-from sktl.embedding._cache import RowStore
+from sktl.embedding._cache import RowStore, row_key
 
 N_CLIPS, N_KILLS, N_LARGE = 4000, 12, 50
 
@@ -57,7 +57,7 @@ def write(memory):
     """Nothing but large rows, over and over."""
     store = RowStore(memory, "large")
     for number in itertools.cycle(range(N_LARGE)):
-        store.put(np.full(4, number), np.full(300_000, number))
+        store.put(row_key(np.full(4, number)), np.full(300_000, number))
 
 
 def kill_after(work, memory, seconds):
