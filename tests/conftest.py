@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sklearn
+import sklearn.pipeline  # imports rich where it is installed, which draws from `random`
 import torch
 
 torch.set_num_threads(1)

@@ -73,7 +73,7 @@ def _by_classes(
     held_out = np.minimum(np.maximum(1, np.round(fraction * counts)), counts - 1)
     wanted = np.stack([counts - held_out, held_out])
     room = np.array([1.0 - fraction, fraction]) * len(rows)
-    left: np.ndarray = has.any(0)
+    left = np.logical_or.reduce(has, axis=0)
     found: list[int] = []
     while left.any():
         counts = has[:, left].sum(1)
@@ -84,7 +84,7 @@ def _by_classes(
             room[side] -= 1
             left[place] = False
             if side == 1:
-                found.append(place)
+                found.append(int(place))
     yield rows[np.array(found, dtype=np.intp)]
 
 
