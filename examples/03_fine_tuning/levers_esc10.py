@@ -1,4 +1,8 @@
-"""Which way of fine-tuning YAMNet is best on few clips? ESC-10, its own five folds.
+"""
+Ways of fine-tuning YAMNet
+==========================
+
+*Which lever is worth it on few clips?* ESC-10, its own five folds::
 
     python examples/03_fine_tuning/levers_esc10.py --output docs/benchmarks/levers.md
 
@@ -37,7 +41,7 @@ scratch), batches of 32 clips, one seed; the settings were fixed before any was 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Ways of fine-tuning YAMNet, on ESC-10.")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--folds", type=int, default=5, help="how many of the five")
     parser.add_argument("--clips", type=int, help="per class and fold; all without it")

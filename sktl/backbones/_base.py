@@ -63,6 +63,9 @@ class Backbone(nn.Module):
     fixed_statistics : bool
         Whether batch normalisation keeps its loaded statistics in training, which small or
         mixed batches would spoil. Its scale and shift are trained either way.
+    pretrained : bool
+        Whether its weights come from a file or from a fitted network, which those that train it
+        further take as a reason for smaller steps.
     lora_rank : int or None
         Rank of the adapters that learn instead of its own weights; None without any.
     unit_axes : tuple of int or None
@@ -101,6 +104,7 @@ class Backbone(nn.Module):
     cuttable: bool = True
     uncut_reason: str = ""
     fixed_statistics: bool = False
+    pretrained: bool = False
     lora_rank: int | None = None
     unit_axes: tuple[int, int] | None = None
     time_axis: ClassVar[Mapping[int, int]] = {3: 2, 4: 2}

@@ -1,4 +1,4 @@
-"""A convolution, its batch normalisation and ReLU as one step, where none of them is trained."""
+"""A convolution, its batch normalisation and ReLU as one step, where its statistics stay."""
 
 from typing import Any
 
@@ -19,21 +19,23 @@ SMALLEST = 8
 
 
 def conv_norm_relu(conv: Any, bn: Any, images: Tensor, usual: int = 1) -> Tensor:
-    """``relu(bn(conv(images)))``; with frozen weights, one convolution whose weights hold both.
+    """``relu(bn(conv(images)))``; where statistics stay, one convolution whose weights hold both.
 
-    Images are read and written once less, which takes as long as a small convolution. `bn` may
-    be None; of the images there are `usual` ones at once, or more.
+    Images are read and written once less, which takes as long as a small convolution; gradients
+    go through the weights to those of both layers. `bn` may be None; of the images there are
+    `usual` ones at once, or more.
     """
-    if not _is_frozen(conv, bn):
+    if not _keep_statistics(conv, bn):
         values = conv(images)
         return (values if bn is None else bn(values)).relu_()
     weight, bias = (conv.weight, conv.bias) if bn is None else _folded(conv, bn)
     if _is_plain(conv, images):
-        n_tiles = -(-images.shape[2] // 4) * -(-images.shape[3] // 4)
-        if _is_3x3(conv) and n_tiles * usual >= LEAST_TILES:
-            return conv3x3(images, weight, bias, relu=True)
         if _is_1x1(conv) and images[0, 0].numel() <= SMALLEST:
             return _product(images, weight, bias).relu_()
+        n_tiles = -(-images.shape[2] // 4) * -(-images.shape[3] // 4)
+        learns = torch.is_grad_enabled() and (images.requires_grad or weight.requires_grad)
+        if _is_3x3(conv) and n_tiles * usual >= LEAST_TILES and not learns:
+            return conv3x3(images, weight, bias, relu=True)
     return conv._conv_forward(images, weight, bias).relu_()
 
 
@@ -46,15 +48,13 @@ def channels_last(images: Tensor) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
-def _is_frozen(conv: Any, bn: Any) -> bool:
+def _keep_statistics(conv: Any, bn: Any) -> bool:
     """Whether both are plain layers that only compute; of others, forward() may do more."""
     if not isinstance(conv, _ConvNd) or not isinstance(bn, _BatchNorm | None):
         return False
-    layers = [conv] if bn is None else [conv, bn]
-    parameters = (p for layer in layers for p in (layer.weight, layer.bias))
-    trained = any(p is not None and p.requires_grad for p in parameters)
-    trained = trained or (bn is not None and bn.training)
-    return not (trained or any(layer._forward_hooks for layer in layers))
+    if bn is not None and (bn.training or bn.running_mean is None):
+        return False
+    return not any(layer._forward_hooks for layer in (conv, bn) if layer is not None)
 
 
 def _folded(conv: Any, bn: Any) -> tuple[Tensor, Tensor]:
@@ -77,7 +77,6 @@ def _is_plain(conv: Any, images: Tensor) -> bool:
         and conv.padding_mode == "zeros"
         and images.is_cpu
         and images.dtype == torch.float32
-        and not (images.requires_grad and torch.is_grad_enabled())
         and not torch.is_autocast_enabled("cpu")
     )
 

@@ -124,6 +124,9 @@ def make_backbone(
         body = _from_name(backbone, weights, row_shape)
     else:
         body = wrap_module(_own_module(backbone, weights), row_shape)
+        body.pretrained = weights is not None and (
+            weights != "pretrained" or _has_learned(backbone)
+        )
     return body.to(device="cpu", dtype=dtype).train()
 
 
@@ -143,6 +146,7 @@ def _from_file(path: str | os.PathLike[str], weights: Any, row_shape: RowShape) 
         body = _from_name(name, None, built_to)
     fill(body, read_tensors(path), str(path))
     body.fixed_statistics = fixed_statistics
+    body.pretrained = True
     return body
 
 
@@ -154,15 +158,16 @@ def _from_hear(name: str, weights: Any) -> Backbone:
         )
     path = None if weights == "pretrained" else weights
     body = HearBackbone(name.removeprefix(HEAR), path)
-    body.fixed_statistics = True
+    body.fixed_statistics = body.pretrained = True
     return body
 
 
 def _from_name(name: str, weights: Any, row_shape: RowShape) -> Backbone:
-    if is_huggingface(name):
-        return make_huggingface(name, weights)
-    if is_image(name):
-        return ImageBackbone.from_name(name, weights)
+    if is_huggingface(name) or is_image(name):
+        make = make_huggingface if is_huggingface(name) else ImageBackbone.from_name
+        body = make(name, weights)
+        body.pretrained = weights is not None
+        return body
     entry = find(name)
     body = entry.build(row_shape)
     describe(body, name, row_shape)
@@ -172,7 +177,7 @@ def _from_name(name: str, weights: Any, row_shape: RowShape) -> Backbone:
     if weights == "pretrained" and entry.source is not None:
         paths = locate_all(entry.source)
     state = {key: value for path in paths for key, value in read_state(path).items()}
-    body.fixed_statistics = True
+    body.fixed_statistics = body.pretrained = True
     fill(body, body.import_state_dict(state), " and ".join(map(str, paths)))
     return body
 
@@ -209,6 +214,15 @@ def _new_module(backbone: Any) -> nn.Module:
             "nn.Module, a function that makes one, a ModuleHandle, or a fitted network estimator."
         )
     return ModuleHandle(backbone).load()
+
+
+def _has_learned(backbone: Any) -> bool:
+    """Whether the weights that a module, handle or estimator holds are known to be learned."""
+    if isinstance(backbone, ModuleHandle):
+        return backbone.weights is not None
+    if hasattr(backbone, "history_"):  # of a fit
+        return True
+    return bool(getattr(getattr(backbone, "backbone_", backbone), "pretrained", False))
 
 
 def _fitted_backbone(estimator: Any) -> Backbone:

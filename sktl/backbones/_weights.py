@@ -31,7 +31,10 @@ __all__ = [
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
 # Attributes that do not change what a network computes in eval mode.
-_MODES = ("training", "fixed_statistics", "lora_rank", "cuttable", "uncut_reason", "made_from")
+_MODES = (
+    *("training", "fixed_statistics", "pretrained", "lora_rank"),
+    *("cuttable", "uncut_reason", "made_from"),
+)
 _SHIPPED = Path(__file__).parent / "weights"
 
 

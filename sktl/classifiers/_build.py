@@ -38,6 +38,7 @@ class Plan:
     scale_embedding: bool
     dtype: torch.dtype
     fixed_statistics: bool
+    pretrained: bool
     classes: tuple[Any, ...] = ()
     tasks: tuple[int, ...] | None = None
     """Classes of each task, where there are several."""
@@ -62,6 +63,7 @@ class Plan:
         weights = self.weights if isinstance(backbone, str) else "pretrained"
         body = make_backbone(backbone, weights=weights, row_shape=self.row_shape)
         body.fixed_statistics = self.fixed_statistics
+        body.pretrained = self.pretrained
         return body
 
 
@@ -105,7 +107,8 @@ def resolve_input(estimator: Any, X: Any) -> tuple[Rows, Backbone, Plan]:
     shape = None if isinstance(rows, Clips) else shape
     scaled = isinstance(rows, Clips) or not named
     weights = estimator.weights if is_hear(backbone) else None
-    parts = (backbone, shape, scaler, scaled, dtype, body.fixed_statistics)
+    kept = (body.fixed_statistics, body.pretrained)
+    parts = (backbone, shape, scaler, scaled, dtype, *kept)
     return rows, body, Plan(*parts, weights=weights, start=start)
 
 

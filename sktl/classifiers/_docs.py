@@ -36,9 +36,10 @@ layer_decay : float, default=1.0
 unfreeze_every : int, default=None
     Start with all blocks frozen and release one more, from the top, each so many epochs,
     down to `frozen_layers` (Howard and Ruder, 2018). None releases them at once.
-head_epochs : int or "solve", default=0
+head_epochs : int, "solve" or "auto", default="auto"
     Epochs in which the head learns alone, before any block is released (Kumar et al., 2022);
     "solve" puts the best linear head on the starting weights instead, as a linear probe does.
+    "auto" does so where the body has learned before and the head is linear, else 0.
 l2_sp : float, default=0.0
     Weight of half the squared distance to the starting weights of the body (Li et al., 2018).
 batch_norm : {"auto", "frozen", "update", "adapt"}, default="auto"
@@ -70,8 +71,9 @@ memory : path-like, joblib.Memory or ":memory:", default=None
     candidates, also those that freeze more blocks, which go on from there: in a folder, which
     processes share, or with ":memory:" in this process, at most 2 GiB (or as many as the
     environment variable ``SKTL_MEMORY_GIB`` says), see :func:`~sktl.embedding.clear_memory`.
-lr : float, default=1e-3
-    Learning rate of the head, and of the blocks while `layer_decay` is 1.
+lr : float or "auto", default="auto"
+    Learning rate of the head, and of the blocks while `layer_decay` is 1. "auto" is 1e-4 where
+    the body has learned before (published weights, a file, a fitted estimator), else 1e-3.
 lr_schedule : {"constant", "cosine", "one_cycle"}, default="constant"
     What becomes of the rates in the course of training: "cosine" lets them fall to 0 (Loshchilov
     and Hutter, 2017), "one_cycle" rise from a 25th during three tenths of it, then fall (Smith

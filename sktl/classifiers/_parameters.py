@@ -10,7 +10,10 @@ from ._averaging import check_average_epochs
 from ._checkpoint import check_folder
 from ._schedules import RATE_SCHEDULES
 
-__all__ = ["CONSTRAINTS", "check_together", "input_augmentations"]
+__all__ = ["CONSTRAINTS", "check_together", "input_augmentations", "learning_rate"]
+
+# Of a body that has learned before, and of one of random weights.
+PRETRAINED_RATE, RANDOM_RATE = 1e-4, 1e-3
 
 NOT_NEGATIVE = [Interval(Real, 0, None, closed="left")]
 COUNT = [Interval(Integral, 1, None, closed="left")]
@@ -24,7 +27,7 @@ CONSTRAINTS: dict[str, Any] = {
     "head": [StrOptions({"linear", "mlp", "cosine"}), nn.Module, callable],
     "layer_decay": [Interval(Real, 0, 1, closed="right")],
     "unfreeze_every": COUNT_OR_NONE,
-    "head_epochs": [*EPOCHS, StrOptions({"solve"})],
+    "head_epochs": [*EPOCHS, StrOptions({"auto", "solve"})],
     "l2_sp": NOT_NEGATIVE,
     "batch_norm": [StrOptions({"auto", "frozen", "update", "adapt"})],
     "lora": COUNT_OR_NONE,
@@ -34,7 +37,7 @@ CONSTRAINTS: dict[str, Any] = {
     "augment": [callable, None],
     "cache": ["boolean"],
     "memory": "no_validation",
-    "lr": [Interval(Real, 0, None, closed="neither")],
+    "lr": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
     "lr_schedule": [StrOptions(set(RATE_SCHEDULES))],
     "warmup_epochs": EPOCHS,
     "max_epochs": COUNT,
@@ -61,6 +64,13 @@ CONSTRAINTS: dict[str, Any] = {
 def input_augmentations(estimator: Any) -> list[str]:
     """Parameters that are on and change the input of the network in every epoch."""
     return [name for name in ("mixup", "spec_augment", "augment") if getattr(estimator, name)]
+
+
+def learning_rate(estimator: Any, pretrained: bool) -> float:
+    """Rate of the head: as given, or else by whether the body has learned before."""
+    if estimator.lr != "auto":
+        return float(estimator.lr)
+    return PRETRAINED_RATE if pretrained else RANDOM_RATE
 
 
 def check_together(estimator: Any) -> None:

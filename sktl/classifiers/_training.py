@@ -36,7 +36,7 @@ from ._module import TransferModule
 from ._net import TransferNet
 from ._objective import Objective
 from ._param_groups import param_groups
-from ._parameters import input_augmentations
+from ._parameters import input_augmentations, learning_rate
 from ._probe import fill_head
 from ._spec_augment import SpecAugment, spectrogram_axes
 from ._split import split_rows
@@ -112,12 +112,8 @@ def make_net(
     if adversary and optimizer in (torch.optim.AdamW, torch.optim.Adam):
         # Momentum makes a game of two circle around its equilibrium (Radford et al., 2016).
         options["optimizer__betas"] = (0.5, 0.999)
-    groups = param_groups(
-        len(module.body.blocks),
-        estimator.lr,
-        estimator.layer_decay,
-        adversary,
-    )
+    rate = learning_rate(estimator, module.body.pretrained)
+    groups = param_groups(len(module.body.blocks), rate, estimator.layer_decay, adversary)
     if "optimizer__weight_decay" in options and hasattr(module.head, "log_variances"):
         groups.append(("head.log_variances", {"weight_decay": 0.0}))
     if groups:
@@ -132,7 +128,7 @@ def make_net(
         "changes": _changes(estimator, module),
         "criterion": nn.Identity,
         "optimizer": optimizer,
-        "lr": estimator.lr,
+        "lr": rate,
         "max_epochs": estimator.max_epochs,
         "batch_size": estimator.batch_size,
         "callbacks": callbacks or [],
@@ -209,7 +205,9 @@ def train(
     if is_solved(estimator, n_frozen, len(module.body.blocks)):
         net = _solve(estimator, module, objective, rows, seed)
     else:
-        net = _fit(estimator, module, objective, rows, trained, seed, split, n_epochs)
+        solved = not continued and _begins_solved(estimator, module, objective)
+        parts = (rows, trained, split)
+        net = _fit(estimator, module, objective, *parts, seed, n_epochs, solved)
     module.eval()
     _adapt(estimator, module, data)
     return net
@@ -229,11 +227,12 @@ def _fit(
     objective: Objective,
     rows: RowSet,
     data: Data,
-    seed: int,
     split: tuple[np.ndarray, np.ndarray] | None,
+    seed: int,
     n_epochs: int | None,
+    solved: bool,
 ) -> TransferNet:
-    """Train by epochs."""
+    """Train by epochs, from the head as it is or `solved`."""
     train_split, settings = None, None
     if estimator.checkpoint is not None:
         settings = _settings(estimator, module, seed)
@@ -242,7 +241,7 @@ def _fit(
         index, held_out = (torch.as_tensor(part, device=rows.y.device) for part in split)
         train_split = predefined_split(rows.take(held_out))
         rows, data = rows.take(index), data.take(split[0])
-    if estimator.head_epochs == "solve":
+    if solved:
         smoothing, factors = objective.label_smoothing, objective.factors
         fill_head(module, rows, estimator.weight_decay, smoothing, factors=factors)
     if estimator.augment is not None:
@@ -266,6 +265,14 @@ def _fit(
     if not is_finished:
         net.notify("on_train_end", X=rows, y=None)
     return net
+
+
+def _begins_solved(estimator: Any, module: TransferModule, objective: Objective) -> bool:
+    """Whether training begins with the best linear head on the starting weights."""
+    if estimator.head_epochs != "auto":
+        return bool(estimator.head_epochs == "solve")
+    is_linear = isinstance(estimator.head, str) and estimator.head == "linear"
+    return module.body.pretrained and is_linear and not objective.obstacles
 
 
 def for_one_epoch(estimator: Any) -> Any:
@@ -311,7 +318,7 @@ def _callbacks(estimator: Any, module: TransferModule, rows: RowSet, seed: int) 
     callbacks: list[Any] = [Reseed(seed)]
     if estimator.augment is not None:
         callbacks.append(BeginEpoch())
-    head_epochs = 0 if estimator.head_epochs == "solve" else estimator.head_epochs
+    head_epochs = 0 if isinstance(estimator.head_epochs, str) else estimator.head_epochs
     if estimator.unfreeze_every is not None or head_epochs:
         every, lowest = estimator.unfreeze_every, module.n_frozen
         callbacks.append(UnfreezeBlocks(every, lowest, head_epochs))

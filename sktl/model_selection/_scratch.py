@@ -15,7 +15,7 @@ FROM_SCRATCH = {
     "unfreeze_every": None,
     "layer_decay": 1.0,
     "l2_sp": 0.0,
-    "head_epochs": 0,
+    "head_epochs": "auto",
     "batch_norm": "auto",
     "lora": None,
 }

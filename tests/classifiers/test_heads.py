@@ -199,7 +199,7 @@ def test_heads_without_parameters_or_of_integers_are_refused():
 
 
 def plan_with(head):
-    return Plan("mlp", (6,), (6,), True, torch.float32, False, classes=(0, 1), head=head)
+    return Plan("mlp", (6,), (6,), True, torch.float32, False, False, (0, 1), head=head)
 
 
 def test_plans_of_one_head_are_equal_and_those_of_another_are_not():
