@@ -66,6 +66,8 @@ class Backbone(nn.Module):
     pretrained : bool
         Whether its weights come from a file or from a fitted network, which those that train it
         further take as a reason for smaller steps.
+    tuning_rate : float
+        Learning rate that suits the network when it has learned before.
     lora_rank : int or None
         Rank of the adapters that learn instead of its own weights; None without any.
     unit_axes : tuple of int or None
@@ -105,6 +107,7 @@ class Backbone(nn.Module):
     uncut_reason: str = ""
     fixed_statistics: bool = False
     pretrained: bool = False
+    tuning_rate: ClassVar[float] = 3e-4
     lora_rank: int | None = None
     unit_axes: tuple[int, int] | None = None
     time_axis: ClassVar[Mapping[int, int]] = {3: 2, 4: 2}

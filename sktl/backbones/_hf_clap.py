@@ -77,6 +77,7 @@ class CLAPAudio(Backbone):
     """
 
     unit_axes = (2, 3)
+    tuning_rate = 5e-5
 
     def __init__(self, model: Any, prepare: CLAPInput) -> None:
         super().__init__()

@@ -51,6 +51,7 @@ class WhisperEncoder(Backbone):
 
     unit_axes = (2, 1)
     time_axis: ClassVar[Mapping[int, int]] = {3: 1}
+    tuning_rate = 5e-5
 
     def __init__(self, encoder: Any, prepare: WhisperInput) -> None:
         super().__init__()
@@ -101,6 +102,7 @@ class AST(Backbone):
     """
 
     unit_axes = (1, 2)
+    tuning_rate = 5e-5
 
     def __init__(self, model: Any, prepare: ASTInput) -> None:
         super().__init__()

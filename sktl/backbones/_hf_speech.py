@@ -94,6 +94,7 @@ class SpeechEncoder(Backbone):
     """
 
     time_axis: ClassVar[Mapping[int, int]] = {3: 1}
+    tuning_rate = 5e-5
 
     def __init__(self, model: Any, prepare: SpeechInput) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ from torch.nn import functional
 from ..features import mel_filters
 from ..features._bands import FilterBank
 from ._base import Backbone, InputSpec
-from ._conv import conv_norm_relu
+from ._conv import channels_last, conv_norm_relu
 from ._units import UnitSpan
 
 __all__ = ["PANN", "Size"]
@@ -58,6 +58,7 @@ class _Block(nn.Module):
             self.add_module(f"bn{number}", nn.BatchNorm2d(after))
 
     def forward(self, images: Tensor) -> Tensor:
+        images = channels_last(images)
         for number in range(1, self.n_layers + 1):
             conv, bn = getattr(self, f"conv{number}"), getattr(self, f"bn{number}")
             images = conv_norm_relu(conv, bn, images)

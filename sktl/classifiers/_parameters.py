@@ -6,14 +6,12 @@ from typing import Any
 from torch import nn
 
 from .._validation import Interval, StrOptions
+from ..backbones import Backbone
 from ._averaging import check_average_epochs
 from ._checkpoint import check_folder
 from ._schedules import RATE_SCHEDULES
 
 __all__ = ["CONSTRAINTS", "check_together", "input_augmentations", "learning_rate"]
-
-# Of a body that has learned before, and of one of random weights.
-PRETRAINED_RATE, RANDOM_RATE = 1e-4, 1e-3
 
 NOT_NEGATIVE = [Interval(Real, 0, None, closed="left")]
 COUNT = [Interval(Integral, 1, None, closed="left")]
@@ -66,11 +64,13 @@ def input_augmentations(estimator: Any) -> list[str]:
     return [name for name in ("mixup", "spec_augment", "augment") if getattr(estimator, name)]
 
 
-def learning_rate(estimator: Any, pretrained: bool) -> float:
+def learning_rate(estimator: Any, body: Backbone) -> float:
     """Rate of the head: as given, or else by whether the body has learned before."""
     if estimator.lr != "auto":
         return float(estimator.lr)
-    return PRETRAINED_RATE if pretrained else RANDOM_RATE
+    if not body.pretrained:
+        return 1e-3
+    return 3e-4 if estimator.lora is not None else body.tuning_rate
 
 
 def check_together(estimator: Any) -> None:

@@ -112,7 +112,7 @@ def make_net(
     if adversary and optimizer in (torch.optim.AdamW, torch.optim.Adam):
         # Momentum makes a game of two circle around its equilibrium (Radford et al., 2016).
         options["optimizer__betas"] = (0.5, 0.999)
-    rate = learning_rate(estimator, module.body.pretrained)
+    rate = learning_rate(estimator, module.body)
     groups = param_groups(len(module.body.blocks), rate, estimator.layer_decay, adversary)
     if "optimizer__weight_decay" in options and hasattr(module.head, "log_variances"):
         groups.append(("head.log_variances", {"weight_decay": 0.0}))

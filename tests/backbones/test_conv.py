@@ -1,4 +1,4 @@
-"""A frozen convolution and its normalisation in one step are the two of them."""
+"""A convolution and its normalisation in one step are the two of them."""
 
 import pytest
 import torch
@@ -34,14 +34,31 @@ def test_frozen_layers_give_what_they_give_one_after_the_other(images, bias, aff
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_trained_layers_run_one_after_the_other_and_are_given_gradients(images, training):
-    conv, bn = layers()
+def test_trained_layers_are_given_the_gradients_of_one_after_the_other(images, training):
+    conv, bn = layers(bias=True)
     bn.train(training)
     before = bn.running_mean.clone()
-    conv_norm_relu(conv, bn, images).sum().backward()
-    assert conv.weight.grad is not None
-    assert bn.weight.grad is not None
+    images.requires_grad_(True)
+    learning = [images, *conv.parameters(), *bn.parameters()]
+    found = torch.autograd.grad(conv_norm_relu(conv, bn, images).square().sum(), learning)
     assert torch.equal(bn.running_mean, before) != training
+    expected = torch.autograd.grad(bn(conv(images)).relu().square().sum(), learning)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_a_small_image_passes_a_1x1_convolution_as_rows_in_training_too():
+    conv, bn = nn.Conv2d(16, 32, 1, bias=False), nn.BatchNorm2d(32).eval()
+    images = torch.randn(5, 16, 3, 2, requires_grad=True)
+    learning = [images, *conv.parameters(), *bn.parameters()]
+    found = torch.autograd.grad(conv_norm_relu(conv, bn, images).square().sum(), learning)
+    expected = torch.autograd.grad(bn(conv(images)).relu().square().sum(), learning)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_without_running_statistics_layers_run_one_after_the_other(images):
+    conv, bn = nn.Conv2d(4, 6, 3).double(), nn.BatchNorm2d(6, track_running_stats=False).double()
+    expected = bn.eval()(conv(images)).relu()
+    torch.testing.assert_close(conv_norm_relu(conv, bn, images), expected)
 
 
 def test_gradients_pass_frozen_layers(images):

@@ -254,7 +254,7 @@ def test_a_saved_network_has_the_adapters_in_its_weights(saved, units, tmp_path,
 
 def test_a_plan_builds_the_network_again(saved_networks, units):
     body = make_backbone(saved_networks["wavlm"].name)
-    plan = Plan(body.made_from[0], None, None, True, torch.float32, True, (0, 1))
+    plan = Plan(body.made_from[0], None, None, True, torch.float32, True, True, (0, 1))
     plan = plan.__class__(**{**vars(plan), "lora": 2, "lora_from": 2})
     module = build_module(plan, body)
     assert (body.lora_rank, n_before_adapters(body)) == (2, 2)

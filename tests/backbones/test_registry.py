@@ -206,3 +206,19 @@ def test_a_custom_input_is_kept():
     module = three_to_two()
     module.input_spec = InputSpec("waveform", sr=8000, min_samples=3)
     assert make_backbone(module, row_shape=(3,)).input_spec.sr == 8000
+
+
+def test_it_is_known_which_networks_have_learned_before(tmp_path):
+    assert make_backbone("speech-mini").pretrained
+    assert not make_backbone("speech-mini", weights=None).pretrained
+    assert not make_backbone("mlp", row_shape=(4,)).pretrained
+    module = nn.Sequential(nn.Linear(4, 3), nn.ReLU())
+    assert not make_backbone(module, row_shape=(4,)).pretrained
+    save_file(module.state_dict(), tmp_path / "mine.safetensors")
+    handle = ModuleHandle(
+        lambda: nn.Sequential(nn.Linear(4, 3), nn.ReLU()), tmp_path / "mine.safetensors"
+    )
+    assert make_backbone(handle, row_shape=(4,)).pretrained
+    assert not make_backbone(handle, weights=None, row_shape=(4,)).pretrained
+    read = make_backbone(module, weights=tmp_path / "mine.safetensors", row_shape=(4,))
+    assert read.pretrained

@@ -99,3 +99,16 @@ def test_same_padding_puts_the_odd_pixel_last(size, stride, before, after):
 def test_a_clip_of_one_sample_is_one_patch():
     [units] = YAMNet().front_end([torch.ones(1)])
     assert units.shape == (1, 96, 64)
+
+
+def test_gradients_are_those_of_zeros_after_the_images():
+    conv = YAMNet().blocks[2].depthwise_conv.conv
+    images = torch.randn(2, 64, 8, 6, requires_grad=True)
+    made = conv(images)
+    with torch.no_grad():
+        torch.testing.assert_close(conv(images), made)
+    padded = nn.functional.pad(images, (0, 1, 0, 1))
+    plain = nn.functional.conv2d(padded, conv.weight, None, 2, 0, 1, 64)
+    learning = [images, conv.weight]
+    found = torch.autograd.grad(made.square().sum(), learning)
+    torch.testing.assert_close(found, torch.autograd.grad(plain.square().sum(), learning))

@@ -1,7 +1,10 @@
 """Parameters out of range, and those that contradict each other, are refused by name."""
 
+import pickle
+
 import numpy as np
 import pytest
+from sklearn.frozen import FrozenEstimator
 
 from sktl import DANNClassifier, DomainAdaptiveClassifier, FineTunedClassifier, MMDAligner
 from sktl.classifiers._parameters import CONSTRAINTS, check_together, input_augmentations
@@ -99,3 +102,51 @@ def test_augmentations_of_the_input_are_those_that_are_on():
     assert input_augmentations(every) == ["mixup", "spec_augment", "augment"]
     assert input_augmentations(FineTunedClassifier(spec_augment=True)) == ["spec_augment"]
     assert input_augmentations(FineTunedClassifier(label_smoothing=0.1)) == []
+
+
+SHORT = {"max_epochs": 2, "random_state": 0}
+
+
+@pytest.fixture
+def source(blobs):
+    return FineTunedClassifier("mlp", **SHORT).fit(*blobs[:2])
+
+
+def rate(estimator, blobs):
+    return estimator.set_params(**SHORT).fit(*blobs[:2]).net_.lr
+
+
+def test_steps_are_smaller_where_the_body_has_learned_before(blobs, source, tmp_path):
+    source.save_backbone(tmp_path / "body.safetensors")
+    assert rate(FineTunedClassifier("mlp"), blobs) == 1e-3
+    for learned in (source, tmp_path / "body.safetensors"):
+        assert rate(FineTunedClassifier(learned), blobs) == 3e-4
+        assert rate(FineTunedClassifier(learned, weights=None), blobs) == 1e-3
+        assert rate(FineTunedClassifier(learned, lr=0.01), blobs) == 0.01
+
+
+def test_a_fit_that_goes_on_in_calls_keeps_its_rate_after_pickling(blobs, source):
+    fitted = FineTunedClassifier(FrozenEstimator(source), **SHORT).fit(*blobs[:2])
+    again = pickle.loads(pickle.dumps(fitted)).partial_fit(*blobs[:2])
+    assert again.net_.lr == 3e-4
+
+
+def test_a_linear_head_is_solved_first_where_the_body_has_learned_before(blobs, source):
+    def probabilities(**parameters):
+        network = FineTunedClassifier(**{**SHORT, **parameters})
+        return network.fit(*blobs[:2]).predict_proba(blobs[0])
+
+    for learned, head in ((source, "solve"), ("mlp", 0)):
+        found = probabilities(backbone=learned)
+        np.testing.assert_array_equal(found, probabilities(backbone=learned, head_epochs=head))
+        other = 0 if head == "solve" else "solve"
+        assert (found != probabilities(backbone=learned, head_epochs=other)).any()
+    cosine = [probabilities(backbone=source, head="cosine", head_epochs=n) for n in ("auto", 0)]
+    np.testing.assert_array_equal(*cosine)
+
+
+def test_a_fit_that_goes_on_keeps_its_head(blobs, source):
+    going_on = FineTunedClassifier(source, warm_start=True, **SHORT).fit(*blobs[:2])
+    losses = [epoch["train_loss"] for epoch in going_on.history_]
+    going_on.fit(*blobs[:2])
+    assert going_on.history_[0]["train_loss"] < losses[0]
