@@ -242,6 +242,7 @@ def _estimator(case: Case, options: argparse.Namespace) -> FineTunedClassifier:
     return FineTunedClassifier(
         case.backbone,
         optimizer="adamw",
+        head_epochs=0,
         lr=3e-4,
         max_epochs=options.epochs,
         batch_size=32,

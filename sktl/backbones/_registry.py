@@ -1,6 +1,7 @@
 """Backbones by name, and every other way to give one."""
 
 import os
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from ._lora import merge_lora
 from ._module import copy_module, module_spec, reinitialize, wrap_module
 from ._saved import check_fits, describe, is_saved, read_description, read_tensors
 from ._state import read_state
-from ._weights import check_weights, fill, locate_all
+from ._weights import Undrawn, check_weights, fill, locate_all
 
 __all__ = ["PREFIXES", "input_kind", "make_backbone"]
 
@@ -169,9 +170,11 @@ def _from_name(name: str, weights: Any, row_shape: RowShape) -> Backbone:
         body.pretrained = weights is not None
         return body
     entry = find(name)
-    body = entry.build(row_shape)
+    is_drawn = weights is None or (weights == "pretrained" and entry.source is None)
+    with nullcontext() if is_drawn else Undrawn():
+        body = entry.build(row_shape)
     describe(body, name, row_shape)
-    if weights is None or (weights == "pretrained" and entry.source is None):
+    if is_drawn:
         return body
     paths = [weights]
     if weights == "pretrained" and entry.source is not None:

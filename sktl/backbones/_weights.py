@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from .. import _download
 from ..exceptions import DownloadError, WeightsError
 from ._state import read_state
 
 __all__ = [
+    "Undrawn",
     "WeightsFile",
     "WeightsSource",
     "check_weights",
@@ -34,6 +36,13 @@ SUFFIXES = (".safetensors", ".pth", ".pt")
 _MODES = (
     *("training", "fixed_statistics", "pretrained", "lora_rank"),
     *("cuttable", "uncut_reason", "made_from"),
+)
+_DRAWS = frozenset(
+    {
+        *(Tensor.uniform_, Tensor.normal_),
+        *(nn.init.kaiming_uniform_, nn.init.kaiming_normal_, nn.init.xavier_uniform_),
+        *(nn.init.uniform_, nn.init.normal_),
+    }
 )
 _SHIPPED = Path(__file__).parent / "weights"
 
@@ -140,6 +149,18 @@ def _locate_in_package(source: WeightsSource, package: str) -> Path:
             "weights=<path> if you trust the file."
         )
     return path
+
+
+class Undrawn(TorchFunctionMode):
+    """Draws no random weights, where others are read in their place."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Leave a tensor that is to be drawn as it is."""
+        if func in _DRAWS:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], where: str) -> None:

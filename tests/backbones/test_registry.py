@@ -222,3 +222,12 @@ def test_it_is_known_which_networks_have_learned_before(tmp_path):
     assert not make_backbone(handle, weights=None, row_shape=(4,)).pretrained
     read = make_backbone(module, weights=tmp_path / "mine.safetensors", row_shape=(4,))
     assert read.pretrained
+
+
+def test_where_weights_are_read_none_are_drawn():
+    before = torch.get_rng_state()
+    make_backbone("speech-mini")
+    assert torch.equal(torch.get_rng_state(), before)
+    make_backbone("speech-mini", weights=None)
+    assert not torch.equal(torch.get_rng_state(), before)
+    torch.set_rng_state(before)
