@@ -11,6 +11,7 @@ looked for in ``$SKTL_HOME``; an epoch takes about twenty seconds on one core.
 """
 
 import argparse
+import sys
 import time
 from pathlib import Path
 
@@ -19,11 +20,11 @@ import numpy as np
 from sktl import FineTunedClassifier
 from sktl.datasets import load_esc10
 
-DEFAULT = "whole network"
 METHODS = {
+    "whole network, all settings default": {"max_epochs": 50},
     "from scratch": {"weights": None},
     "linear probe": {"frozen_layers": "all"},
-    DEFAULT: {},
+    "whole network": {},
     "random head": {"head_epochs": 0},
     "random head, trained alone at first": {"head_epochs": 2},
     "upper half alone": {"frozen_layers": 7},
@@ -49,21 +50,20 @@ def main() -> None:
     paths, y, fold = np.array(data.data, dtype=object)[keep], data.target[keep], data.groups[keep]
     lines = ["| method | epochs | accuracy | minutes a fold |", "| :-- | --: | --: | --: |"]
     print("\n".join(lines))
-    runs = [(name, {**METHODS[name], "max_epochs": options.epochs}) for name in options.methods]
-    if DEFAULT in options.methods:
-        runs.append((f"{DEFAULT}, all settings default", {}))
-    for name, settings in runs:
+    for name in options.methods:
+        settings = {"max_epochs": options.epochs, **METHODS[name]}
         scores, minutes = [], []
         for test in np.unique(fold)[: options.folds]:
             start = time.perf_counter()
             scores.append(_accuracy(settings, paths, y, fold == test))
             minutes.append((time.perf_counter() - start) / 60)
+            print(f"{name}, fold {test}: {scores[-1]:.4f}", file=sys.stderr, flush=True)
         told = ", ".join(f"`{k}={v!r}`" for k, v in settings.items() if k != "max_epochs")
         what = f"{name}: {told}" if told else name
-        epochs = settings.get("max_epochs", 50) if "probe" not in name else "solved"
+        epochs = "solved" if "probe" in name else settings["max_epochs"]
         spread = f"{np.mean(scores):.4f} ± {np.std(scores):.4f}"
         lines.append(f"| {what} | {epochs} | {spread} | {np.median(minutes):.1f} |")
-        print(lines[-1], np.round(scores, 4), flush=True)
+        print(lines[-1], flush=True)
     if options.output:
         text = WHAT.format(epochs=options.epochs)
         options.output.write_text("\n".join(["# Ways of fine-tuning", "", text, "", *lines, ""]))

@@ -107,7 +107,7 @@ class Backbone(nn.Module):
     uncut_reason: str = ""
     fixed_statistics: bool = False
     pretrained: bool = False
-    tuning_rate: ClassVar[float] = 3e-4
+    tuning_rate: ClassVar[float] = 1e-4
     lora_rank: int | None = None
     unit_axes: tuple[int, int] | None = None
     time_axis: ClassVar[Mapping[int, int]] = {3: 2, 4: 2}

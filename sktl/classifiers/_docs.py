@@ -73,7 +73,7 @@ memory : path-like, joblib.Memory or ":memory:", default=None
     environment variable ``SKTL_MEMORY_GIB`` says), see :func:`~sktl.embedding.clear_memory`.
 lr : float or "auto", default="auto"
     Learning rate of the head, and of the blocks while `layer_decay` is 1. "auto" is 1e-3 for
-    a body of random weights, and 3e-4 for one that has learned before (published weights, a file,
+    a body of random weights, and 1e-4 for one that has learned before (published weights, a file,
     a fitted estimator), but 5e-5 for the transformers of "hf:…" without adapters.
 lr_schedule : {"constant", "cosine", "one_cycle"}, default="constant"
     What becomes of the rates in the course of training: "cosine" lets them fall to 0 (Loshchilov

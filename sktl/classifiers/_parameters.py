@@ -70,7 +70,7 @@ def learning_rate(estimator: Any, body: Backbone) -> float:
         return float(estimator.lr)
     if not body.pretrained:
         return 1e-3
-    return 3e-4 if estimator.lora is not None else body.tuning_rate
+    return 1e-4 if estimator.lora is not None else body.tuning_rate
 
 
 def check_together(estimator: Any) -> None:

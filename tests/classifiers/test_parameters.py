@@ -120,7 +120,7 @@ def test_steps_are_smaller_where_the_body_has_learned_before(blobs, source, tmp_
     source.save_backbone(tmp_path / "body.safetensors")
     assert rate(FineTunedClassifier("mlp"), blobs) == 1e-3
     for learned in (source, tmp_path / "body.safetensors"):
-        assert rate(FineTunedClassifier(learned), blobs) == 3e-4
+        assert rate(FineTunedClassifier(learned), blobs) == 1e-4
         assert rate(FineTunedClassifier(learned, weights=None), blobs) == 1e-3
         assert rate(FineTunedClassifier(learned, lr=0.01), blobs) == 0.01
 
@@ -128,7 +128,7 @@ def test_steps_are_smaller_where_the_body_has_learned_before(blobs, source, tmp_
 def test_a_fit_that_goes_on_in_calls_keeps_its_rate_after_pickling(blobs, source):
     fitted = FineTunedClassifier(FrozenEstimator(source), **SHORT).fit(*blobs[:2])
     again = pickle.loads(pickle.dumps(fitted)).partial_fit(*blobs[:2])
-    assert again.net_.lr == 3e-4
+    assert again.net_.lr == 1e-4
 
 
 def test_a_linear_head_is_solved_first_where_the_body_has_learned_before(blobs, source):
