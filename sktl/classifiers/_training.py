@@ -191,6 +191,10 @@ def train(
     n_frozen = max(n_frozen, n_before_adapters(module.body))
     module.freeze(n_frozen, frozen_names)
     trained = data if objective.takes_target else data.take(np.flatnonzero(data.source))
+    if estimator.batch_norm == "adapt" and len(_adapted_to(data)) == 1:
+        _adapt(
+            estimator, deepcopy(module), data
+        )  # may be too little, which is told before training
     split = None
     if estimator.early_stopping:
         split = split_rows(trained, estimator.validation_fraction, seed)
@@ -213,11 +217,15 @@ def train(
     return net
 
 
+def _adapted_to(data: Data) -> np.ndarray:
+    """The target rows, or where there are none all."""
+    return np.flatnonzero(~data.source | data.source.all())
+
+
 def _adapt(estimator: Any, module: TransferModule, data: Data) -> None:
-    """Statistics of batch normalisation on the target rows, or where there are none on all."""
+    """Statistics of batch normalisation on the rows to adapt to."""
     if estimator.batch_norm == "adapt":
-        target = np.flatnonzero(~data.source) if not data.source.all() else np.arange(len(data.y))
-        units = units_of(module, data.take(target).rows, 0)
+        units = units_of(module, data.take(_adapted_to(data)).rows, 0)
         adapt_statistics(module, in_batches(units))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
-from skorch.callbacks import EarlyStopping
+from skorch.callbacks import EarlyStopping, EpochTimer
 from torch import nn
 
 from sktl import DANNClassifier, FineTunedClassifier
@@ -182,6 +182,19 @@ def test_target_rows_that_only_adapt_statistics_are_not_trained_on(blobs, networ
     weight = source.astype(float)
     weighted = make(network, batch_norm="adapt").fit(X, y, sample_domain, weight)
     np.testing.assert_array_equal(weighted.predict_proba(X), unweighted.predict_proba(X))
+
+
+def test_a_single_target_row_has_no_statistics_which_is_told_before_training(blobs, network):
+    X, y, _ = blobs
+    sample_domain = np.where(np.arange(len(y)) == 7, -1, 0)
+    begun = []
+    spy = EpochTimer()
+    spy.on_train_begin = lambda *_, **__: begun.append(1)
+    adapting = make(network, batch_norm="adapt", callbacks=[spy])
+    with pytest.raises(ValueError, match="has seen one value of a neuron"):
+        adapting.fit(X, y, sample_domain)
+    assert not begun
+    assert not hasattr(adapting, "net_")
 
 
 def test_adversarial_training_and_adapted_statistics_go_together(blobs, network):
