@@ -38,6 +38,9 @@ class TransferNet(NeuralNet):
         Name of a schedule of `rate_factor`.
     warmup_epochs : int, default=0
         Epochs in which the learning rate rises.
+    units_at_once : int, default=None
+        Units that go through the network at a time, where a row has several; None for all of a
+        batch.
     changes : sequence of callable, default=()
         Called with every batch to train on, in turn; each returns another one.
     **kwargs : dict
@@ -53,6 +56,7 @@ class TransferNet(NeuralNet):
         autocast: torch.dtype | None = None,
         lr_schedule: str = "constant",
         warmup_epochs: int = 0,
+        units_at_once: int | None = None,
         changes: Sequence[Callable[[RowSet], RowSet]] = (),
         **kwargs: Any,
     ) -> None:
@@ -62,6 +66,7 @@ class TransferNet(NeuralNet):
         self.autocast = autocast
         self.lr_schedule = lr_schedule
         self.warmup_epochs = warmup_epochs
+        self.units_at_once = units_at_once
         self.changes = changes
 
     @property
@@ -100,9 +105,15 @@ class TransferNet(NeuralNet):
         self.n_steps_ = len(self.history) * n_batches
         self.total_steps_ = self.max_epochs * n_batches
         self.n_warmup_steps_ = self.warmup_epochs * n_batches
-        self.rows_at_once_ = len(X)
+        self.rows_at_once_ = self._usual_rows(X)
         self.was_warned_ = False
         return super().fit_loop(X, y, epochs, **kwargs)
+
+    def _usual_rows(self, rows: RowSet) -> int:
+        """Rows that go through the network at a time, as long as memory does not run out."""
+        if self.units_at_once is None or rows.units.offsets is None or not rows.source.all():
+            return len(rows)
+        return max(1, self.units_at_once * len(rows) // len(rows.units.values))
 
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any

@@ -44,6 +44,9 @@ from ._waveform import AugmentedRows, BeginEpoch
 
 __all__ = ["for_one_epoch", "is_solved", "make_net", "train", "train_further"]
 
+# Of a batch of patches on a CPU: what they leave behind stays in the cache until the way back.
+UNITS_AT_ONCE = 64
+
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 # Of no effect on the result, or looked at elsewhere.
 NOT_IN_NAME = {
@@ -125,6 +128,7 @@ def make_net(
         "autocast": autocast_dtype(estimator.precision, weight.device, weight.dtype),
         "lr_schedule": estimator.lr_schedule,
         "warmup_epochs": estimator.warmup_epochs,
+        "units_at_once": _units_at_once(module),
         "changes": _changes(estimator, module),
         "criterion": nn.Identity,
         "optimizer": optimizer,
@@ -143,6 +147,13 @@ def make_net(
             "sets by parameters of its own; leave it out."
         )
     return TransferNet(module, **own, **{**options, **given}).initialize()
+
+
+def _units_at_once(module: TransferModule) -> int | None:
+    """The same however much is cached; None where rows have to meet in one pass, or may."""
+    on_cpu = next(module.head.parameters()).device.type == "cpu"
+    learns = module.n_frozen < len(module.body.blocks)
+    return UNITS_AT_ONCE if on_cpu and learns and not updated_layers(module) else None
 
 
 def _changes(estimator: Any, module: TransferModule) -> list[Callable[[RowSet], RowSet]]:
