@@ -33,8 +33,8 @@ METHODS = {
 }
 WHAT = """Accuracy on ESC-10, mean ± standard deviation over its five folds (80 test clips each), of
 `FineTunedClassifier("yamnet", random_state=0)`: the default settings with 50 epochs, and one lever
-at a time with {epochs} epochs. The defaults were chosen on spoken digits (FSDD), and the levers
-were fixed before any was tested here. Made by `examples/03_fine_tuning/levers_esc10.py`."""
+at a time with {epochs} epochs. The levers were fixed before any was tested here. Made by
+`examples/03_fine_tuning/levers_esc10.py`."""
 
 
 def main() -> None:
