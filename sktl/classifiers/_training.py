@@ -362,7 +362,8 @@ def _settings(estimator: Any, module: TransferModule, seed: int) -> str:
     """What the result of a fit depends on besides its rows."""
     given = estimator.get_params(deep=False)
     parameters = [f"{n}={described(given[n])}" for n in sorted(given) if n not in NOT_IN_NAME]
-    return " ".join([type(estimator).__name__, *parameters, str(seed), fingerprint(module)])
+    start = [str(seed), f"pretrained={module.body.pretrained}", fingerprint(module)]
+    return " ".join([type(estimator).__name__, *parameters, *start])
 
 
 def _solve(

@@ -7,6 +7,8 @@ from sklearn.datasets import make_moons
 from skorch.callbacks import Callback
 from torch import nn
 
+from sktl.classifiers._net import TransferNet
+
 
 @pytest.fixture(scope="session")
 def blobs():
@@ -103,3 +105,13 @@ def watch():
 def watch_steps():
     """Make a callback that keeps what a function of the net says after each step, in `seen`."""
     return WatchSteps
+
+
+@pytest.fixture
+def untrained(monkeypatch):
+    """Let nothing be trained from now on."""
+
+    def forbid():
+        monkeypatch.setattr(TransferNet, "train_step", None)
+
+    return forbid

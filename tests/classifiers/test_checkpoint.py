@@ -35,16 +35,6 @@ def stop(monkeypatch):
     return at
 
 
-@pytest.fixture
-def untrained(monkeypatch):
-    """Let nothing be trained from now on."""
-
-    def forbid():
-        monkeypatch.setattr(TransferNet, "train_step", None)
-
-    return forbid
-
-
 def make(folder, **parameters):
     return FineTunedClassifier(checkpoint=folder, **{**QUICK, **parameters})
 

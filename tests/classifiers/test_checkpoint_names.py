@@ -3,26 +3,15 @@
 from functools import partial
 
 import numpy as np
-import pytest
 import torch
+from safetensors.torch import save_file
 from skorch.callbacks import EarlyStopping
 from torch import nn
 
 from sktl import DistilledClassifier, DomainAdaptiveClassifier, FineTunedClassifier, MMDAligner
 from sktl.backbones import Backbone, InputSpec
-from sktl.classifiers._net import TransferNet
 
 QUICK = {"max_epochs": 4, "lr": 0.02, "batch_size": 16, "random_state": 0}
-
-
-@pytest.fixture
-def untrained(monkeypatch):
-    """Let nothing be trained from now on."""
-
-    def forbid():
-        monkeypatch.setattr(TransferNet, "train_step", None)
-
-    return forbid
 
 
 def make(folder, **parameters):
@@ -74,6 +63,21 @@ OTHERS = [
     {"optimizer": partial(torch.optim.AdamW, eps=1e-3)},
     {"optimizer": partial(torch.optim.AdamW, eps=1e-4)},
 ]
+
+
+def test_weights_known_to_be_learned_have_another_file_than_the_same_as_a_module(blobs, tmp_path):
+    X, y, _ = blobs
+    with torch.random.fork_rng(devices=[]):
+        network = nn.Sequential(nn.Linear(6, 4), nn.Tanh()).double()
+    save_file(network.state_dict(), tmp_path / "mine.safetensors")
+    given = {"lr": "auto", "max_epochs": 1}
+    module = make(tmp_path, backbone=network, **given).fit(X, y)
+    learned = make(tmp_path, backbone=network, weights=tmp_path / "mine.safetensors", **given).fit(
+        X, y
+    )
+    assert (module.net_.lr, learned.net_.lr) == (1e-3, 1e-4)
+    assert len(list(tmp_path.glob("*.ckpt"))) == 2
+    assert epochs(module) != epochs(learned)
 
 
 def test_other_parameters_have_another_file(blobs, tmp_path):
