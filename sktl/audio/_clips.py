@@ -186,9 +186,10 @@ class Clips:
     def _convert(self, clip: Any) -> Any:
         if self.keep_tensors and is_tensor(clip):
             return clip.detach().to(torch_dtype(self.dtype))
-        clip = to_numpy(clip)
+        if type(clip) is not np.ndarray:
+            clip = to_numpy(clip)
         if clip.dtype == self.dtype:
-            return np.ascontiguousarray(clip)
+            return clip if clip.flags.c_contiguous else np.ascontiguousarray(clip)
         with np.errstate(over="raise"):
             try:
                 return np.ascontiguousarray(clip, dtype=self.dtype)

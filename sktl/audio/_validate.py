@@ -178,12 +178,9 @@ def _validate_tensor(estimator: BaseEstimator, X: Any, reset: bool, dtype: Any) 
 def _check_arrays(clips: list[Any], check_finite: bool) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         for index, clip in enumerate(clips):
-            if not (_is_ordinary(clip) and (not check_finite or _is_plainly_finite(clip))):
+            ordinary = type(clip) is np.ndarray and clip.ndim == 1 and clip.dtype.kind == "f"
+            if not (ordinary and clip.size and (not check_finite or _is_plainly_finite(clip))):
                 _check_clip(index, clip)
-
-
-def _is_ordinary(clip: Any) -> bool:
-    return type(clip) is np.ndarray and clip.ndim == 1 and clip.dtype.kind == "f" and clip.size > 0
 
 
 def _is_plainly_finite(clip: np.ndarray) -> bool:

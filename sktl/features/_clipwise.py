@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
+from math import ceil
 from typing import Any, Literal
 
 import numpy as np
@@ -55,9 +57,8 @@ class ClipwiseFeatures:
     def run(self, clips: Clips, n_threads: int) -> Any:
         """Features of all clips in their order; frames of unequal clips in an object array."""
         rows = self._allocate(clips)
-        cuda = self.device.type == "cuda"
-        n_threads = 1 if cuda else n_threads
-        samples = SAMPLES_PER_GROUP_CUDA if cuda else SAMPLES_PER_GROUP
+        n_threads = 1 if self.device.type == "cuda" else n_threads
+        samples = self._samples_per_group(clips, n_threads)
 
         def groups() -> Iterator[tuple[int, Any]]:
             first = 0
@@ -69,23 +70,43 @@ class ClipwiseFeatures:
         for_each(lambda group: self._fill(rows, *group), groups(), n_threads, not compiled)
         return self._finish(rows)
 
+    def _samples_per_group(self, clips: Clips, n_threads: int) -> int:
+        """Samples that are computed at once, so that all threads end together."""
+        if self.device.type == "cuda":
+            return SAMPLES_PER_GROUP_CUDA
+        if clips.from_files or n_threads == 1:
+            return SAMPLES_PER_GROUP
+        n_samples = sum(map(len, clips.rows))
+        n_rounds = ceil(n_samples / (n_threads * SAMPLES_PER_GROUP))
+        return ceil(n_samples / (n_rounds * n_threads))
+
     def _allocate(self, clips: Clips) -> Any:
-        """Array of all results where they are known to have one shape, else a list."""
+        """Array of all results where they are known to have one shape, else a list.
+
+        The list holds None, or where their lengths are known and each is written to directly,
+        the results: memory that the caller's thread gives back is used again, that of others
+        is lost to the system and has to be cleared by it the next time.
+        """
         if self.pooling is not None:
-            shape: tuple[int, ...] = (self.n_columns,)
-        else:
-            lengths: set[int] = set()
-            if self.n_samples is not None:
-                lengths = {self.n_samples}
-            elif clips.dense:
-                lengths = {clips.rows.shape[1]}
-            elif not clips.from_files:
-                lengths = {len(clip) for clip in clips.rows}
-            counts = self.plan.framing.counts(lengths)
-            if len(set(counts)) != 1:
-                return [None] * len(clips)
-            shape = (counts[0], self.n_coefficients)
-        return self._empty(len(clips), *shape)
+            return self._empty(len(clips), self.n_columns)
+        lengths: list[int] = []
+        if self.n_samples is not None:
+            lengths = [self.n_samples]
+        elif clips.dense:
+            lengths = [clips.rows.shape[1]]
+        elif not clips.from_files:
+            lengths = list(map(len, clips.rows))
+        counts = self.plan.framing.counts(lengths)
+        if len(set(counts)) == 1:
+            return self._empty(len(clips), counts[0], self.n_coefficients)
+        return self._frames(counts) if counts and self._is_direct else [None] * len(clips)
+
+    def _frames(self, counts: list[int]) -> list[Any]:
+        """Of each clip a result that is still to be filled."""
+        if self.output == "torch":
+            return [self._empty(count, self.n_coefficients) for count in counts]
+        shapes = zip(counts, repeat(self.n_coefficients))
+        return list(map(np.empty, shapes, repeat(self._dtype)))
 
     def _empty(self, *shape: int) -> Any:
         if self.output == "torch":
@@ -99,9 +120,9 @@ class ClipwiseFeatures:
     def _fill(self, rows: Any, first: int, group: Any) -> None:
         """Compute the readable clips of a group and write them to their rows."""
         index = [i for i, clip in enumerate(group, first) if clip is not None]
-        known_shape, complete = not isinstance(rows, list), len(index) == len(group)
         target = rows[first : first + len(group)]
-        if known_shape and not complete:
+        allocated, complete = target[0] is not None, len(index) == len(group)
+        if allocated and not complete:
             target[:] = np.nan
         if not index:
             return
@@ -112,7 +133,7 @@ class ClipwiseFeatures:
         else:
             clips = group[:, : self.n_samples]
         try:
-            if known_shape and complete:
+            if allocated and complete:
                 self._write(clips, target)
                 return
             results = self._results(clips)
@@ -124,7 +145,9 @@ class ClipwiseFeatures:
     def _write(self, clips: Any, target: Any) -> None:
         """Fill the rows of clips."""
         if self._is_direct:
-            fill_clips(clips, np.asarray(target), self.plan)
+            each = isinstance(target, list)
+            outs = list(map(np.asarray, target)) if each else np.asarray(target)
+            fill_clips(clips, outs, self.plan)
             return
         layout = self._layout(clips)
         values = self._compute(clips, layout)
@@ -134,8 +157,8 @@ class ClipwiseFeatures:
         """Of each clip a pooled row, or its frames (n_frames, n_coefficients)."""
         layout = self._layout(clips)
         if self._is_direct:
-            frames = [self._empty(count, self.n_coefficients) for count in layout.counts]
-            fill_clips(clips, list(map(np.asarray, frames)), self.plan)
+            frames = self._frames(layout.counts)
+            self._write(clips, frames)
             return frames
         values = self._compute(clips, layout)
         if self.pooling is not None:
@@ -173,16 +196,14 @@ class ClipwiseFeatures:
             return rows
         if not isinstance(rows, list):
             return rows.swapaxes(1, 2)
-        shapes = {row.shape for row in rows if row is not None} or {(1, self.n_coefficients)}
-        missing = self._empty(*(shapes.pop() if len(shapes) == 1 else (1, self.n_coefficients)))
+        shape = next((row.shape for row in rows if row is not None), (1, self.n_coefficients))
+        equal = all(row is None or row.shape == shape for row in rows)
+        missing = self._empty(*(shape if equal else (1, self.n_coefficients)))
         missing[:] = np.nan
         filled = [missing if row is None else row for row in rows]
-        if not shapes:
+        if equal:
             stacked = torch.stack(filled) if self.output == "torch" else np.stack(filled)
             return stacked.swapaxes(1, 2)
         if self.output == "torch":
             return [row.mT for row in filled]
-        ragged = np.empty(len(rows), dtype=object)
-        for index, row in enumerate(filled):
-            ragged[index] = row.T
-        return ragged
+        return np.fromiter((row.T for row in filled), object, len(filled))

@@ -67,7 +67,10 @@ def test_fading_clips_give_the_same_row_in_any_thread(feature):
     np.testing.assert_array_equal(feature(device="cpu", n_jobs=2).transform(clips), expected)
 
 
-def test_groups_are_bounded(monkeypatch):
+@pytest.mark.parametrize(
+    ("n_clips", "n_jobs", "groups"), [(7, 1, [3, 3, 1]), (8, 2, [2, 2, 2, 2]), (3, 2, [1, 1, 1])]
+)
+def test_groups_are_bounded_and_equal_for_threads(monkeypatch, n_clips, n_jobs, groups):
     sizes = []
     run = _clipwise.run_clips
     monkeypatch.setattr(_clipwise, "SAMPLES_PER_GROUP", 3000)
@@ -76,8 +79,8 @@ def test_groups_are_bounded(monkeypatch):
         "run_clips",
         lambda clips, *rest: (sizes.append(len(clips)), run(clips, *rest))[1],
     )
-    MFCC(device="cpu").transform(np.zeros((7, 1000)))
-    assert sizes == [3, 3, 1]
+    MFCC(device="cpu", n_jobs=n_jobs).transform(np.zeros((n_clips, 1000)))
+    assert sizes == groups
 
 
 @each_feature
