@@ -185,5 +185,11 @@ class TransferModule(nn.Module):
             return self.prefix(values, len(self.body.blocks) + 1, depth)
 
         pooled = Units(run_padded(embed_units, units.values), units.offsets).mean()
+        if pooled.shape[1:] != (self.body.embedding_size,):
+            raise ValueError(
+                f"{type(self.body).__name__}.embedding_size is {self.body.embedding_size} but its "
+                f"embeddings have shape {tuple(pooled.shape[1:])}; set it to their number of values, "
+                "which `pool` returns in (n_units, embedding_size)."
+            )
         embedding = self.embedding_scaler(pooled)
         return embedding, run_padded(self.head, embedding)

@@ -6,8 +6,9 @@ import torch
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
+from sktl import FineTunedClassifier
 from sktl._random import torch_seed
-from sktl.backbones import Units, make_backbone
+from sktl.backbones import Backbone, InputSpec, Units, make_backbone
 from sktl.classifiers._heads import make_head
 from sktl.classifiers._module import Scaler, TransferModule, make_discriminator, moments
 
@@ -179,3 +180,24 @@ def test_the_discriminator_does_not_take_part_in_prediction(chain):
     module.discriminator = chain(lambda: nn.Linear(256, 1))
     torch.nn.init.constant_(module.discriminator[0].weight, torch.nan)
     assert torch.isfinite(module(torch.ones(2, 5))[1]).all()
+
+
+class Wrong(Backbone):
+    """Tells another width than it has."""
+
+    input_spec = InputSpec("features")
+    embedding_size = 8
+
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.ModuleList([nn.Linear(5, 7)])
+
+
+def test_embeddings_of_another_width_than_told_are_refused(values):
+    with (
+        torch.random.fork_rng(devices=[]),
+        pytest.raises(
+            ValueError, match=r"Wrong\.embedding_size is 8 but its embeddings have shape \(7,\)"
+        ),
+    ):
+        FineTunedClassifier(Wrong, random_state=0).fit(values.astype("float32"), np.arange(20) % 2)
