@@ -188,8 +188,8 @@ class TransferModule(nn.Module):
         if pooled.shape[1:] != (self.body.embedding_size,):
             raise ValueError(
                 f"{type(self.body).__name__}.embedding_size is {self.body.embedding_size} but its "
-                f"embeddings have shape {tuple(pooled.shape[1:])}; set it to their number of values, "
-                "which `pool` returns in (n_units, embedding_size)."
+                f"embeddings have shape {tuple(pooled.shape[1:])}; set it to the number of values "
+                "that `pool` returns for each unit."
             )
         embedding = self.embedding_scaler(pooled)
         return embedding, run_padded(self.head, embedding)
