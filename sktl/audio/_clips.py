@@ -234,7 +234,7 @@ class Clips:
 def name_all(problem: str, names: Sequence[Any], total: int) -> str:
     """Message that lists paths, one a line and none twice."""
     lines = "\n".join(
-        f"  {name} ({count} times)" if count > 1 else f"  {name}"
+        f"  {name or repr(name)} ({count} times)" if count > 1 else f"  {name or repr(name)}"
         for name, count in Counter(names).items()
     )
     return f"{len(names)} of {total} {problem}:\n{lines}"

@@ -183,7 +183,10 @@ def _read(name: str, place: str) -> tuple[Any, Any]:
     folder = Path(place).expanduser()
     is_path = not place or place[0] in "./~" or place.count("/") > 1
     if is_path and not (place and folder.is_dir()):
-        raise WeightsError(f"backbone={name!r}: there is no folder {place!r}.")
+        problem = f"{place!r} is a file" if folder.is_file() else f"there is no folder {place!r}"
+        raise WeightsError(
+            f"backbone={name!r}: {problem}; give 'hf:<folder>', or 'hf:<owner>/<name>' of the hub."
+        )
     found = _settings(name, place, "config.json")
     kind = found.get("model_type")
     if kind == "clap":

@@ -83,6 +83,11 @@ def test_paths_that_no_file_has_are_missing(tmp_path, name):
         validate([entry])
 
 
+def test_an_empty_path_can_be_seen():
+    with pytest.raises(AudioReadError, match=r"2 of 2 .* do not exist:\n  '' \(2 times\)$"):
+        validate(["", ""])
+
+
 @pytest.mark.parametrize("X", [np.zeros((2, 4)), [np.zeros(4)], ["a.wav"]])
 def test_zero_threads_are_refused_for_every_form(X):
     with pytest.raises(ValueError, match="n_jobs=0 is no number of threads"):
