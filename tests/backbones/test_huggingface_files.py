@@ -114,14 +114,14 @@ def test_weights_of_another_network_are_refused(saved_networks, folder, tmp_path
 @pytest.mark.parametrize("name", ["hf:./nowhere", "hf:/no/where", "hf:no/such/folder", "hf:"])
 def test_a_folder_that_is_not_there(transformers, name):
     assert input_kind(name) == "waveform"
-    with pytest.raises(WeightsError, match="there is no folder .*; give 'hf:<folder>'"):
+    with pytest.raises(WeightsError, match=r"there is no folder .*; give 'hf:<folder>'"):
         make_backbone(name)
 
 
 def test_a_file_is_no_folder(transformers, tmp_path):
-    (tmp_path / "model.safetensors").touch()
-    with pytest.raises(WeightsError, match=r"model\.safetensors' is a file; give 'hf:<folder>'"):
-        make_backbone(f"hf:{tmp_path / 'model.safetensors'}")
+    (tmp_path / "config.json").touch()
+    with pytest.raises(WeightsError, match=r"config\.json' is a file; give 'hf:<folder>'"):
+        make_backbone(f"hf:{tmp_path / 'config.json'}")
 
 
 def test_a_configuration_has_no_weights(saved_networks):
