@@ -43,7 +43,7 @@ alone, {scratch:.3f}. Values were fixed beforehand. Made by
 def main() -> None:
     parser = argparse.ArgumentParser(description="Adapters in a transformer, on FSDD.")
     parser.add_argument("--draws", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=30, help="on the first three speakers")
+    parser.add_argument("--epochs", type=int, default=20, help="on the first three speakers")
     parser.add_argument("--output", type=Path, help="file for the table")
     options = parser.parse_args()
     data = fetch_fsdd(download_if_missing=False)
