@@ -158,11 +158,12 @@ for name, fit in methods.items():
     )
     say(f"{name}: {results[name][1]:.2f} of the telephone test clips right")
     if name.endswith("grid search"):
-        start = "trained on the source" if search.best_params_["backbone"] is trained else "new"
+        is_trained = search.best_params_["backbone"] is trained
+        start = "one trained on the source" if is_trained else "random weights"
         say(
             f"  of {len(search.cv_results_['params'])} candidates the search chose "
             f"λ = {search.best_params_['lambda_adv']}, "
-            f"frozen_layers = {search.best_params_.get('frozen_layers', 0)}, a network {start}"
+            f"frozen_layers = {search.best_params_.get('frozen_layers', 0)}, starting from {start}"
         )
 
 header = f"{'method':<30}{'source acc.':>12}{'target acc.':>12}{'macro F1':>10}{'seconds':>9}"

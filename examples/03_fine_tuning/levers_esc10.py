@@ -4,7 +4,7 @@ Ways of fine-tuning YAMNet
 
 *Which lever is worth it on few clips?* ESC-10, its own five folds::
 
-    python examples/03_fine_tuning/levers_esc10.py --output docs/benchmarks/levers.md
+    python examples/03_fine_tuning/levers_esc10.py --output levers.md
 
 Every method is trained on four folds (320 clips) and tested on the fifth. Data and weights are
 looked for in ``$SKTL_HOME``; an epoch takes about twenty seconds on one core.
