@@ -15,13 +15,14 @@ from ..audio import Clips
 from ._layout import Layout
 from ._plan import FramePlan
 from ._pooling import Pooling, pool_segments
+from ._ragged import RaggedResults
 from ._run import ClipError, fill_clips, run_clips
 from ._workers import for_each
 
 __all__ = ["ClipwiseFeatures"]
 
-CLIPS_PER_GROUP = 512
-SAMPLES_PER_GROUP = 2**19
+CLIPS_PER_GROUP = 1024
+SAMPLES_PER_GROUP = 2**20
 SAMPLES_PER_GROUP_CUDA = 2**24
 
 
@@ -56,9 +57,17 @@ class ClipwiseFeatures:
 
     def run(self, clips: Clips, n_threads: int) -> Any:
         """Features of all clips in their order; frames of unequal clips in an object array."""
-        rows = self._allocate(clips)
         n_threads = 1 if self.device.type == "cuda" else n_threads
-        samples = self._samples_per_group(clips, n_threads)
+        lengths = self._lengths(clips)
+        samples = SAMPLES_PER_GROUP_CUDA if self.device.type == "cuda" else SAMPLES_PER_GROUP
+        if n_threads > 1 and not clips.from_files:
+            samples = _share(sum(lengths), samples, n_threads)
+        if self.pooling is not None:
+            rows = self._empty(len(clips), self.n_columns)
+        elif lengths:
+            rows = self._allocate(lengths, samples, n_threads)
+        else:
+            rows = [None] * len(clips)
 
         def groups() -> Iterator[tuple[int, Any]]:
             first = 0
@@ -70,36 +79,23 @@ class ClipwiseFeatures:
         for_each(lambda group: self._fill(rows, *group), groups(), n_threads, not compiled)
         return self._finish(rows)
 
-    def _samples_per_group(self, clips: Clips, n_threads: int) -> int:
-        """Samples that are computed at once, so that all threads end together."""
-        if self.device.type == "cuda":
-            return SAMPLES_PER_GROUP_CUDA
-        if clips.from_files or n_threads == 1:
-            return SAMPLES_PER_GROUP
-        n_samples = sum(map(len, clips.rows))
-        n_rounds = ceil(n_samples / (n_threads * SAMPLES_PER_GROUP))
-        return ceil(n_samples / (n_rounds * n_threads))
+    def _lengths(self, clips: Clips) -> list[int]:
+        """Samples of each clip, none where that is not known."""
+        if self.n_samples is not None and self.pooling is None:
+            return [self.n_samples] * len(clips)
+        if clips.dense:
+            return [clips.rows.shape[1]] * len(clips)
+        return [] if clips.from_files else list(map(len, clips.rows))
 
-    def _allocate(self, clips: Clips) -> Any:
-        """Array of all results where they are known to have one shape, else a list.
-
-        The list holds None, or where their lengths are known and each is written to directly,
-        the results: memory that the caller's thread gives back is used again, that of others
-        is lost to the system and has to be cleared by it the next time.
-        """
-        if self.pooling is not None:
-            return self._empty(len(clips), self.n_columns)
-        lengths: list[int] = []
-        if self.n_samples is not None:
-            lengths = [self.n_samples]
-        elif clips.dense:
-            lengths = [clips.rows.shape[1]]
-        elif not clips.from_files:
-            lengths = list(map(len, clips.rows))
+    def _allocate(self, lengths: list[int], samples: int, n_threads: int) -> Any:
+        """Array of all results where they have one shape, else a list."""
         counts = self.plan.framing.counts(lengths)
         if len(set(counts)) == 1:
-            return self._empty(len(clips), counts[0], self.n_coefficients)
-        return self._frames(counts) if counts and self._is_direct else [None] * len(clips)
+            return self._empty(len(counts), counts[0], self.n_coefficients)
+        if not self._is_direct:
+            return [None] * len(counts)
+        per_group = 1 + len(counts) * samples // sum(lengths)
+        return RaggedResults(counts, self._frames, n_threads * per_group)
 
     def _frames(self, counts: list[int]) -> list[Any]:
         """Of each clip a result that is still to be filled."""
@@ -120,7 +116,8 @@ class ClipwiseFeatures:
     def _fill(self, rows: Any, first: int, group: Any) -> None:
         """Compute the readable clips of a group and write them to their rows."""
         index = [i for i, clip in enumerate(group, first) if clip is not None]
-        target = rows[first : first + len(group)]
+        each = isinstance(rows, RaggedResults)
+        target = rows.room(first, len(group)) if each else rows[first : first + len(group)]
         allocated, complete = target[0] is not None, len(index) == len(group)
         if allocated and not complete:
             target[:] = np.nan
@@ -135,6 +132,8 @@ class ClipwiseFeatures:
         try:
             if allocated and complete:
                 self._write(clips, target)
+                if each:
+                    rows[first : first + len(group)] = [frames.T for frames in target]
                 return
             results = self._results(clips)
         except ClipError as error:
@@ -196,6 +195,8 @@ class ClipwiseFeatures:
             return rows
         if not isinstance(rows, list):
             return rows.swapaxes(1, 2)
+        if isinstance(rows, RaggedResults):
+            return list(rows) if self.output == "torch" else _objects(rows)
         shape = next((row.shape for row in rows if row is not None), (1, self.n_coefficients))
         equal = all(row is None or row.shape == shape for row in rows)
         missing = self._empty(*(shape if equal else (1, self.n_coefficients)))
@@ -204,6 +205,15 @@ class ClipwiseFeatures:
         if equal:
             stacked = torch.stack(filled) if self.output == "torch" else np.stack(filled)
             return stacked.swapaxes(1, 2)
-        if self.output == "torch":
-            return [row.mT for row in filled]
-        return np.fromiter((row.T for row in filled), object, len(filled))
+        turned = [row.T for row in filled]
+        return turned if self.output == "torch" else _objects(turned)
+
+
+def _objects(arrays: list[np.ndarray]) -> np.ndarray:
+    return np.fromiter(arrays, object, len(arrays))
+
+
+def _share(n_samples: int, most: int, n_threads: int) -> int:
+    """Samples that are computed at once, so that all threads end together."""
+    n_rounds = ceil(n_samples / (n_threads * most))
+    return ceil(n_samples / (n_rounds * n_threads))

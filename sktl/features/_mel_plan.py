@@ -151,16 +151,20 @@ class MelPlan(FramePlan):
 
 
 def window_values(window: Any, win_length: int | None, n_fft: int) -> np.ndarray:
-    """Window of `win_length` samples in the middle of `n_fft`."""
+    """Window of `win_length` samples in the middle of `n_fft`; not to be written to."""
     length = n_fft if win_length is None else win_length
+    if isinstance(window, str):
+        return _named_window(window, length, n_fft)
     if callable(window):
         values = np.asarray(window(length))
-    elif isinstance(window, str):
-        values = _named_window(window, length)
     elif isinstance(window, tuple | Real):
         values = _known_window(window, length)
     else:
         values = np.asarray(window, dtype=np.float64)
+    return _centred(values, length, n_fft)
+
+
+def _centred(values: np.ndarray, length: int, n_fft: int) -> np.ndarray:
     if values.shape != (length,):
         raise ValueError(
             f"window has shape {values.shape} but frames are {length} samples long; give "
@@ -185,9 +189,9 @@ def _known_window(window: Any, length: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=32)
-def _named_window(name: str, length: int) -> np.ndarray:
+def _named_window(name: str, length: int, n_fft: int) -> np.ndarray:
     """Each transform asks for it twice."""
-    return _known_window(name, length)
+    return _centred(_known_window(name, length), length, n_fft)
 
 
 @lru_cache(maxsize=32)

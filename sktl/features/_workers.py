@@ -1,11 +1,12 @@
 """Threads that compute with one torch thread each."""
 
+from _thread import LockType, allocate_lock, start_new_thread
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Barrier, Lock
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -40,22 +41,45 @@ def for_each(
         finally:
             shared.stop()  # of no effect at the end, but an error stops the others
 
-    joins_in = not uses_torch or torch.get_num_threads() == 1
-    if joins_in and n_threads == 1:
-        work()
-        return
-    with ThreadPoolExecutor(n_threads) as pool:
-        try:
-            n_workers = n_threads - joins_in
-            if uses_torch:
-                _limit_torch(pool, n_workers)
-            workers = [pool.submit(work) for _ in range(n_workers)]
-            if joins_in:
-                work()
+    if uses_torch and torch.get_num_threads() > 1:
+        with ThreadPoolExecutor(n_threads) as pool:
+            _limit_torch(pool, n_threads)
+            workers = [pool.submit(work) for _ in range(n_threads)]
             for worker in workers:
                 worker.result()
+    elif n_threads == 1:
+        work()
+    else:
+        _share(work, n_threads, shared)
+
+
+def _share(work: Callable[[], None], n_threads: int, shared: "_Shared[Any]") -> None:
+    """Call `work` here and in other threads."""
+    errors: list[BaseException] = []
+    others: list[LockType] = []
+
+    def work_there(running: LockType) -> None:
+        try:
+            work()
+        except BaseException as error:
+            errors.append(error)
         finally:
-            shared.stop()
+            running.release()
+
+    try:
+        for _ in range(n_threads - 1):
+            running = allocate_lock()
+            running.acquire()
+            # `Thread.start` would wait until it runs, which takes as long as a hundred clips.
+            start_new_thread(work_there, (running,))
+            others.append(running)
+        work()
+    finally:
+        shared.stop()
+        for running in others:
+            running.acquire()
+    if errors:
+        raise errors[0]
 
 
 def map_ahead(

@@ -1,6 +1,7 @@
 """Workers do every item once, pass errors on, and leave torch's threads alone."""
 
 import threading
+import time
 
 import pytest
 import torch
@@ -64,8 +65,9 @@ def test_items_are_taken_only_when_a_worker_is_free():
     assert len(done) == 10
 
 
+@pytest.mark.parametrize("uses_torch", [True, False])
 @pytest.mark.parametrize("n_threads", [1, 2])
-def test_error_of_a_worker_reaches_the_caller_and_ends_the_work(n_threads):
+def test_error_of_a_worker_reaches_the_caller_and_ends_the_work(n_threads, uses_torch):
     taken = []
 
     def items():
@@ -78,8 +80,35 @@ def test_error_of_a_worker_reaches_the_caller_and_ends_the_work(n_threads):
             raise KeyError("two")
 
     with pytest.raises(KeyError, match="two"):
-        for_each(fail, items(), n_threads)
+        for_each(fail, items(), n_threads, uses_torch)
     assert len(taken) < 1000
+
+
+def test_error_of_another_thread_reaches_the_caller():
+    caller, met = threading.get_ident(), threading.Barrier(2, timeout=30)
+
+    def fail_elsewhere(_):
+        met.wait()
+        if threading.get_ident() != caller:
+            raise KeyError("there")
+
+    with pytest.raises(KeyError, match="there"):
+        for_each(fail_elsewhere, range(2), 2, uses_torch=False)
+
+
+def test_others_have_ended_when_the_caller_is_interrupted():
+    caller, met, ended = threading.get_ident(), threading.Barrier(2, timeout=30), []
+
+    def interrupt_here(_):
+        met.wait()
+        if threading.get_ident() == caller:
+            raise KeyboardInterrupt
+        time.sleep(0.05)
+        ended.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        for_each(interrupt_here, range(2), 2, uses_torch=False)
+    assert ended == [True]
 
 
 def test_error_of_the_items_reaches_the_caller(two_torch_threads):
