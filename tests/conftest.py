@@ -7,6 +7,8 @@ import random
 os.environ["SCIPY_ARRAY_API"] = "1"
 os.environ["MPLBACKEND"] = "Agg"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# On some processors MKL's last bits depend on how many rows go in together, unless told not to.
+os.environ.setdefault("MKL_CBWR", "AUTO")
 
 from pathlib import Path
 

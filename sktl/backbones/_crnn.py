@@ -20,7 +20,9 @@ class _Recurrence(nn.Module):
         self.gru = nn.GRU(n_in, n_hidden, batch_first=True, bidirectional=True)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.gru(images.flatten(1, 2).transpose(1, 2))[0]
+        frames = images.flatten(1, 2).transpose(1, 2)
+        # A view over steps else, and the last bits of a mean depend on the layout.
+        return self.gru(frames)[0].contiguous()
 
 
 class CRNN(Backbone):

@@ -38,7 +38,8 @@ class _Layer(nn.Module):
         self.lstm = nn.LSTM(n_in, N_HIDDEN, batch_first=True)
 
     def forward(self, frames: Tensor) -> Tensor:
-        return self.lstm(frames)[0]
+        # A view over steps else, and the last bits of a product depend on the layout.
+        return self.lstm(frames)[0].contiguous()
 
 
 class _Direction(nn.Module):

@@ -25,7 +25,8 @@ class _Layer(nn.Module):
         self.gru = nn.GRU(n_in, n_hidden, batch_first=True, bidirectional=True)
 
     def forward(self, frames: Tensor) -> Tensor:
-        return self.gru(frames)[0]
+        # A view over steps else, and the last bits of a product depend on the layout.
+        return self.gru(frames)[0].contiguous()
 
 
 class GRU(Backbone):

@@ -98,6 +98,11 @@ def check_weights(weights: Any) -> None:
     if weights is None or (isinstance(weights, str) and weights == "pretrained"):
         return
     is_path = isinstance(weights, str | os.PathLike)
+    if is_path and Path(weights).is_dir():
+        raise ValueError(
+            f"weights={os.fspath(weights)!r} is a folder; give a .safetensors, .pth or .pt file, "
+            f"or for a network of transformers backbone='hf:{os.fspath(weights)}'."
+        )
     if not is_path or Path(weights).suffix not in SUFFIXES:
         raise ValueError(
             f"weights={weights!r} is not understood; give 'pretrained', None for random weights, "

@@ -35,6 +35,10 @@ class Frames(NamedTuple):
     times: np.ndarray
     values: np.ndarray
 
+    def __repr__(self) -> str:
+        n_frames, n_features = self.values.shape
+        return f"<{n_frames} frames of {n_features} values>"
+
 
 def unit_frames(layers: Sequence[Tensor], length: float) -> Tensor:
     """Frames of each unit, all layers side by side, behind their times.

@@ -199,7 +199,7 @@ def check_layers(layers: Any, n_blocks: int, name: str) -> tuple[int, ...] | Non
     if isinstance(layers, str) and layers == "all":
         return tuple(range(n_blocks))
     listed = layers.tolist() if isinstance(layers, np.ndarray) else layers
-    listed = list(listed) if isinstance(listed, list | tuple) else [listed]
+    listed = list(listed) if isinstance(listed, list | tuple | range) else [listed]
     if not listed or not all(map(_is_number, listed)):
         raise ValueError(
             f"layers={layers!r} is not understood; give 'last', 'all', a block's number or a list "
@@ -221,7 +221,7 @@ def names_several(layers: Any) -> bool:
     if isinstance(layers, str):
         return layers == "all"
     listed = layers.tolist() if isinstance(layers, np.ndarray) else layers
-    return isinstance(listed, list | tuple) and len(listed) > 1
+    return isinstance(listed, list | tuple | range) and len(listed) > 1
 
 
 def _is_number(layer: Any) -> bool:

@@ -23,6 +23,7 @@ __all__ = ["ClipwiseFeatures"]
 
 CLIPS_PER_GROUP = 1024
 SAMPLES_PER_GROUP = 2**20
+SAMPLES_PER_GROUP_FILES = 2**18  # the first is waited for before anything is computed
 SAMPLES_PER_GROUP_CUDA = 2**24
 
 
@@ -59,9 +60,12 @@ class ClipwiseFeatures:
         """Features of all clips in their order; frames of unequal clips in an object array."""
         n_threads = 1 if self.device.type == "cuda" else n_threads
         lengths = self._lengths(clips)
-        samples = SAMPLES_PER_GROUP_CUDA if self.device.type == "cuda" else SAMPLES_PER_GROUP
-        if n_threads > 1 and not clips.from_files:
-            samples = _share(sum(lengths), samples, n_threads)
+        if self.device.type == "cuda":
+            samples = SAMPLES_PER_GROUP_CUDA
+        elif clips.from_files:
+            samples = SAMPLES_PER_GROUP_FILES
+        else:
+            samples = _share(sum(lengths), SAMPLES_PER_GROUP, n_threads)
         if self.pooling is not None:
             rows = self._empty(len(clips), self.n_columns)
         elif lengths:
@@ -215,5 +219,7 @@ def _objects(arrays: list[np.ndarray]) -> np.ndarray:
 
 def _share(n_samples: int, most: int, n_threads: int) -> int:
     """Samples that are computed at once, so that all threads end together."""
+    if n_threads == 1:
+        return most
     n_rounds = ceil(n_samples / (n_threads * most))
     return ceil(n_samples / (n_rounds * n_threads))

@@ -87,6 +87,11 @@ def test_weights_that_are_no_path(weights):
         check_weights(weights)
 
 
+def test_a_folder_is_no_file_of_weights(tmp_path):
+    with pytest.raises(ValueError, match=f"{tmp_path.name}' is a folder; give a .safetensors"):
+        check_weights(tmp_path)
+
+
 def test_fill_loads_every_tensor():
     layer = nn.Linear(3, 2)
     fill(layer, STATE, "here")

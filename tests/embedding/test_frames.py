@@ -100,6 +100,11 @@ def test_times_of_other_networks(clips):
     np.testing.assert_allclose(mini.times, 0.0275 + 0.04 * np.arange(24), atol=1e-6)
 
 
+def test_frames_are_shown_in_a_line(clips):
+    embedding = PretrainedEmbedding(layers=8, pooling=None, output="frames")
+    assert repr(embedding.fit_transform(clips[:1])[0]).endswith(" frames of 256 values>")
+
+
 def test_a_module_of_ones_own_takes_the_clip_whole():
     with torch_seed(0):
         module = nn.Sequential(nn.Unflatten(1, (1, 400)), nn.Conv1d(1, 3, 100, 100))

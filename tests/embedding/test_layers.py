@@ -105,6 +105,14 @@ def test_names_of_statistics_and_data_frames(clips):
     ]
 
 
+def test_a_range_of_layers_is_a_list_of_them(clips):
+    some, listed = (
+        PretrainedEmbedding(layers=layers, pooling="mean").fit_transform(clips)
+        for layers in (range(2, 4), [2, 3])
+    )
+    np.testing.assert_array_equal(some, listed)
+
+
 def test_a_row_does_not_depend_on_the_others_and_is_kept_on_disk(clips, tmp_path):
     options = {"layers": [2, 8], "pooling": "mean_std", "local": True}
     rows = PretrainedEmbedding(**options).fit_transform(clips)
