@@ -2,7 +2,8 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
 from skorch import NeuralNet
@@ -17,6 +18,8 @@ from ._objective import Objective
 from ._schedules import rate_factor
 
 __all__ = ["TransferNet"]
+
+T = TypeVar("T")
 
 BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
@@ -202,10 +205,7 @@ class TransferNet(NeuralNet):
     def train_step_single(self, batch: RowSet, **fit_params: Any) -> dict[str, Any]:
         """Forward and backward pass over one batch."""
         progress = min(1.0, self.n_steps_ / self.total_steps_)
-        step = None
-        while step is None:
-            step = self._try_step(batch, progress)
-        return step
+        return self._within_memory(batch, partial(self._accumulate, progress=progress))
 
     def _has_schedule(self) -> bool:
         return self.lr_schedule != "constant" or self.n_warmup_steps_ > 0
@@ -215,18 +215,18 @@ class TransferNet(NeuralNet):
         for group, rate in zip(self.optimizer_.param_groups, self.rates_, strict=True):
             group["lr"] = rate * factor
 
-    def _try_step(self, batch: RowSet, progress: float) -> dict[str, Any] | None:
-        """The step, or None after memory ran out and fewer rows will be taken at once."""
-        try:
-            return self._accumulate(batch, progress)
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            problem = str(error).partition("\n")[0] or type(error).__name__
-        self._zero_grad_optimizer()
-        has_target = batch.n_source < len(batch)
-        self._take_fewer_rows(min(len(batch), self.rows_at_once_), problem, has_target)
-        return None
+    def _within_memory(self, batch: RowSet, use: Callable[[RowSet], T]) -> T:
+        """What `use` makes of a batch, of fewer rows at once each time that memory runs out."""
+        while True:
+            try:
+                return use(batch)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                problem = str(error).partition("\n")[0] or type(error).__name__
+            self._zero_grad_optimizer()
+            has_target = batch.n_source < len(batch)
+            self._take_fewer_rows(min(len(batch), self.rows_at_once_), problem, has_target)
 
     def _accumulate(self, batch: RowSet, progress: float) -> dict[str, Any]:
         """Gradients of a batch, of parts of it where it is too large."""
@@ -275,10 +275,15 @@ class TransferNet(NeuralNet):
     def validation_step(self, batch: RowSet, **fit_params: Any) -> dict[str, Any]:
         """Classification loss and accuracy of one batch of source rows."""
         with torch.no_grad():
-            logits = self.infer(batch)[1]
+            logits = self._within_memory(batch, self._held_out_logits)
             terms = self.objective.held_out(self.module_, logits, batch)
         losses = [value for name, value in terms.items() if name not in ("accuracy", "known")]
         return {"loss": torch.stack(losses).sum(), "terms": terms, "y_pred": logits}
+
+    def _held_out_logits(self, batch: RowSet) -> Tensor:
+        if not self.was_warned_:
+            return self.infer(batch)[1]
+        return torch.cat([self.infer(part)[1] for part in batch.split(self.rows_at_once_)])
 
 
 def _sum(parts: list[tuple[int, Tensor]]) -> float:

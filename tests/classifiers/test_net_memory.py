@@ -85,6 +85,27 @@ def test_a_step_in_parts_is_the_step(blobs, limit, most, parameters):
     assert max(Limited.seen[8:]) <= most
 
 
+class LimitedWhenHeldOut(Limited):
+    """Layers that, once they have been trained, take so many rows at once to be judged."""
+
+    def forward(self, rows):
+        if not self.training and Limited.seen and len(rows) > 5:
+            raise Limited.error
+        return super().forward(rows)
+
+
+def test_rows_held_out_are_judged_in_parts_as_well(blobs, limit):
+    X, y, _ = blobs
+    limit(1000)
+    common = {**SGD, "early_stopping": True, "validation_fraction": 0.4}
+    whole = FineTunedClassifier(Limited(), **common).fit(X, y)
+    limit(1000)
+    with pytest.warns(UserWarning, match="Memory ran out on 16 rows at once") as caught:
+        parts = FineTunedClassifier(LimitedWhenHeldOut(), **common).fit(X, y)
+    assert len(caught) == 1
+    check_same(whole, parts)
+
+
 def test_rows_at_once_are_halved_and_the_warning_says_so(blobs, limit):
     X, y, _ = blobs
     limit(5)
