@@ -59,7 +59,7 @@ def _read_any(path: Path) -> Samples:
             values = file.read(dtype="float32", always_2d=True)
             missing = missing_part(path, file, len(values))
             sr = file.samplerate
-    except (soundfile.SoundFileError, OSError, MemoryError) as error:
+    except (soundfile.SoundFileError, OSError, MemoryError, ValueError) as error:
         reason = getattr(error, "error_string", str(error)).rstrip(".")
         raise Unreadable(f"cannot be decoded{until} ({reason})") from error
     if missing:

@@ -4,6 +4,8 @@ import os
 import re
 from typing import Any
 
+from ._wav import CHUNK, EXTENSIBLE, EXTENSION, FIRST_BYTES, FORMAT, IEEE_FLOAT, PCM
+
 __all__ = ["missing_part"]
 
 # Programs that write to a pipe cannot know the size: they announce about 2 or 4 GiB.
@@ -14,12 +16,13 @@ ANY_SIZE = re.compile(r"^ *[\w ]{4,10} *: (\d+) \(should be (\d+)\)", re.M)
 LARGEST_FRAME = 64
 SAMPLES_PER_MP3_FRAME = 1152
 OGG_PAGE = b"OggS\0"
+OGG_LAST = 4  # a flag of the page that ends a stream
 OGG_HEADER = 27
 LARGEST_OGG_PAGE = OGG_HEADER + 255 + 255 * 255
 
 
 def missing_part(path: str | os.PathLike[str], file: Any, n_found: int) -> str | None:
-    """What the file announces and lacks; None when it is whole.
+    """What the file announces and lacks, or contradicts; None when it is whole.
 
     Parameters
     ----------
@@ -39,6 +42,9 @@ def missing_part(path: str | os.PathLike[str], file: Any, n_found: int) -> str |
     if file.format == "FLAC":
         return None
     wav = file.format in ("WAV", "WAVEX")
+    contradiction = _contradiction(path) if wav else None
+    if contradiction:
+        return contradiction
     sizes = (DATA_SIZE if wav else ANY_SIZE).findall(file.extra_info)
     for announced, found in ((int(a), int(b)) for a, b in sizes):
         if found < announced < UNKNOWN_SIZE:
@@ -47,6 +53,24 @@ def missing_part(path: str | os.PathLike[str], file: Any, n_found: int) -> str |
                 return _cut_short(announced // frame_size, n_found)
             return f"is cut short: its header announces {announced} bytes, it has {found}"
     return None
+
+
+def _contradiction(path: str | os.PathLike[str]) -> str | None:
+    """Bytes of a sample of all channels that are not those of its channels and bits."""
+    with open(path, "rb") as file:
+        head = file.read(FIRST_BYTES)
+    position = head.find(b"fmt ", 12) + CHUNK.size
+    if not head.startswith(b"RIFF") or not 20 <= position <= len(head) - 40:
+        return None
+    kind, n_channels, _, _, frame_size, bits = FORMAT.unpack_from(head, position)
+    if kind == EXTENSIBLE:
+        kind = EXTENSION.unpack_from(head, position + FORMAT.size)[3]
+    if kind not in (PCM, IEEE_FLOAT) or frame_size == n_channels * -(-bits // 8):
+        return None
+    return (
+        f"contradicts itself: its header announces {n_channels} channels of {bits} bits, and "
+        f"{frame_size} bytes for all of them"
+    )
 
 
 def _cut_short(n_announced: int, n_found: int) -> str:
@@ -91,5 +115,7 @@ def _missing_from_ogg(path: str | os.PathLike[str], n_found: int) -> str | None:
     is_whole = len(sizes) == n_sizes and sizes_start + n_sizes + sum(sizes) <= len(tail)
     is_next_begun = bool(rest) and OGG_PAGE.startswith(rest)
     if is_whole and not is_next_begun:
-        return None
+        if tail[start + len(OGG_PAGE)] & OGG_LAST:
+            return None
+        return f"is cut short: no Ogg page is marked as the last, after {n_found} samples"
     return f"is cut short: an Ogg page is incomplete after {n_found} samples"

@@ -128,6 +128,20 @@ def test_a_size_of_zero_is_no_samples(make):
         load_audio(path, 24000)
 
 
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
+@pytest.mark.parametrize(
+    ("position", "number", "what"),
+    [(22, 2, "2 channels of"), (32, 5, "and 5 bytes"), (34, 8, "1 channels of 8 bits")],
+)
+def test_a_header_that_contradicts_itself_is_an_error(make, subtype, position, number, what):
+    path = make("wav", subtype)
+    content = bytearray(path.read_bytes())
+    content[position] = number
+    path.write_bytes(content)
+    with pytest.raises(AudioReadError, match=rf"clip\.wav: contradicts itself.* {what}"):
+        load_audio(path, 24000)
+
+
 def test_flac_with_other_counts(make):
     path = make("flac")
     content = bytearray(path.read_bytes())
@@ -184,8 +198,10 @@ def test_ogg_is_whole_when_its_pages_are(make):
     pages = ogg_pages(path.read_bytes())
     path.write_bytes(b"".join(pages) + b"trailing bytes")
     assert len(load_audio(path, 24000)) == 30_000
-    path.write_bytes(b"".join(pages[:-1]))  # what a radio stream leaves
-    assert 0 < len(load_audio(path, 24000)) < 30_000
+    path.write_bytes(b"".join(pages[:-1]))
+    assert 0 < soundfile.info(path).frames < 30_000
+    with pytest.raises(AudioReadError, match=r"clip\.ogg: is cut short: no Ogg page is marked"):
+        load_audio(path, 24000)
     for begun in (1, 4, 20, 27, 28, 60):
         path.write_bytes(b"".join(pages[:-1]) + pages[-1][:begun])
         with pytest.raises(AudioReadError, match=r"clip\.ogg: is cut short: an Ogg page"):
