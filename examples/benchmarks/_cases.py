@@ -70,21 +70,24 @@ class MissingData(Exception):
 
 
 def data_folder(name: str) -> Path:
-    """Folder of a data set under $SKTL_HOME."""
-    home = os.environ.get("SKTL_HOME")
-    if not home:
-        raise MissingData("SKTL_HOME is not set")
-    folder = Path(home, "data", name)
+    """Folder of a data set where `sktl.datasets` keeps it."""
+    from sktl._download import home
+
+    folder = home() / "data" / name
     if not folder.is_dir():
-        raise MissingData(f"$SKTL_HOME/data/{name} does not exist")
+        raise MissingData(f"{_data_root()}/{name} does not exist")
     return folder
+
+
+def _data_root() -> str:
+    return "$SKTL_HOME/data" if os.environ.get("SKTL_HOME") else "the cache folder's data"
 
 
 def audio_files(name: str, suffix: str, quick: bool) -> list[Path]:
     """Files of a data set, in order; some twenty of them in a quick run."""
     paths = sorted(data_folder(name).rglob(f"*{suffix}"))
     if not paths:
-        raise MissingData(f"$SKTL_HOME/data/{name} holds no {suffix} files")
+        raise MissingData(f"{_data_root()}/{name} holds no {suffix} files")
     return paths[:: max(1, len(paths) // 20)] if quick else paths
 
 

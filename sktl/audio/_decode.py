@@ -17,6 +17,13 @@ LOWEST_SR, HIGHEST_SR = 100, 1_000_000
 LARGEST_SAMPLE = 2.0**31
 # libsndfile has a number far beyond this for an unknown length.
 MOST_SAMPLES = 2**48
+# What libsndfile calls otherwise.
+REASONS = {
+    "File does not exist or is not a regular file (possibly a pipe?)": "it is cut short, damaged "
+    "or no audio file",
+    "Internal error : SF_INFO struct incomplete": "its header announces an impossible sample rate "
+    "or number of channels",
+}
 # Samples per channel looked at in float64 at once.
 BLOCK = 2**16
 
@@ -61,7 +68,7 @@ def _read_any(path: Path) -> Samples:
             sr = file.samplerate
     except (soundfile.SoundFileError, OSError, MemoryError, ValueError) as error:
         reason = getattr(error, "error_string", str(error)).rstrip(".")
-        raise Unreadable(f"cannot be decoded{until} ({reason})") from error
+        raise Unreadable(f"cannot be decoded{until} ({REASONS.get(reason, reason)})") from error
     if missing:
         raise Unreadable(missing)
     return Samples(values, sr, integers=False)

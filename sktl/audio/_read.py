@@ -34,8 +34,9 @@ def load_audio(path: Path, sr: float) -> np.ndarray:
     ------
     AudioReadError
         If the file is missing, cannot be decoded, holds no samples, or holds fewer than its
-        header announces. A WAV file of unknown length, as programs write it to a pipe, is
-        read to its end; an MP3 file without a Xing tag announces nothing.
+        header announces; if its header contradicts itself, or a page of an OGG file is
+        damaged. A WAV file of unknown length, as programs write it to a pipe, is read to its
+        end; an MP3 file without a Xing tag announces nothing.
 
     Examples
     --------

@@ -4,6 +4,7 @@ import os
 import re
 from typing import Any
 
+from ._ogg import missing_from_ogg
 from ._wav import CHUNK, EXTENSIBLE, EXTENSION, FIRST_BYTES, FORMAT, IEEE_FLOAT, PCM
 
 __all__ = ["missing_part"]
@@ -15,10 +16,6 @@ DATA_SIZE = re.compile(r"^ *data *: (\d+) \(should be (\d+)\)", re.M)
 ANY_SIZE = re.compile(r"^ *[\w ]{4,10} *: (\d+) \(should be (\d+)\)", re.M)
 LARGEST_FRAME = 64
 SAMPLES_PER_MP3_FRAME = 1152
-OGG_PAGE = b"OggS\0"
-OGG_LAST = 4  # a flag of the page that ends a stream
-OGG_HEADER = 27
-LARGEST_OGG_PAGE = OGG_HEADER + 255 + 255 * 255
 
 
 def missing_part(path: str | os.PathLike[str], file: Any, n_found: int) -> str | None:
@@ -35,11 +32,12 @@ def missing_part(path: str | os.PathLike[str], file: Any, n_found: int) -> str |
     """
     if file.format == "MP3":
         return _missing_from_mp3(path, file.frames, n_found)
+    damage = missing_from_ogg(path, n_found) if file.format == "OGG" else None
+    if damage:
+        return damage
     if n_found < file.frames:
         return _cut_short(file.frames, n_found)
-    if file.format == "OGG":
-        return _missing_from_ogg(path, n_found)
-    if file.format == "FLAC":
+    if file.format in ("FLAC", "OGG"):
         return None
     wav = file.format in ("WAV", "WAVEX")
     contradiction = _contradiction(path) if wav else None
@@ -56,21 +54,29 @@ def missing_part(path: str | os.PathLike[str], file: Any, n_found: int) -> str |
 
 
 def _contradiction(path: str | os.PathLike[str]) -> str | None:
-    """Bytes of a sample of all channels that are not those of its channels and bits."""
+    """Sizes in a header of which one at least is wrong."""
     with open(path, "rb") as file:
         head = file.read(FIRST_BYTES)
     position = head.find(b"fmt ", 12) + CHUNK.size
     if not head.startswith(b"RIFF") or not 20 <= position <= len(head) - 40:
         return None
-    kind, n_channels, _, _, frame_size, bits = FORMAT.unpack_from(head, position)
+    kind, n_channels, sr, byte_rate, frame_size, bits = FORMAT.unpack_from(head, position)
     if kind == EXTENSIBLE:
         kind = EXTENSION.unpack_from(head, position + FORMAT.size)[3]
-    if kind not in (PCM, IEEE_FLOAT) or frame_size == n_channels * -(-bits // 8):
+    if kind not in (PCM, IEEE_FLOAT):
         return None
-    return (
-        f"contradicts itself: its header announces {n_channels} channels of {bits} bits, and "
-        f"{frame_size} bytes for all of them"
-    )
+    if frame_size != n_channels * -(-bits // 8):
+        return (
+            f"contradicts itself: its header announces {n_channels} channels of {bits} bits, and "
+            f"{frame_size} bytes for all of them"
+        )
+    # Some programs leave it out, others forget that bits are filled up to bytes.
+    if byte_rate not in (0, sr * frame_size, sr * n_channels * bits // 8):
+        return (
+            f"contradicts itself: its header announces a rate of {sr} Hz with {frame_size} bytes "
+            f"a sample, and {byte_rate} bytes a second"
+        )
+    return None
 
 
 def _cut_short(n_announced: int, n_found: int) -> str:
@@ -98,24 +104,3 @@ def _id3_size(head: bytes) -> int:
     """Length of the tag before the first frame, from four times seven bits."""
     first, second, third, fourth = head[6:10]
     return 10 + (first << 21 | second << 14 | third << 7 | fourth)
-
-
-def _missing_from_ogg(path: str | os.PathLike[str], n_found: int) -> str | None:
-    """Samples are not counted ahead, but the last page says how long it is."""
-    with open(path, "rb") as file:
-        file.seek(max(0, os.fstat(file.fileno()).st_size - 2 * LARGEST_OGG_PAGE))
-        tail = file.read()
-    start = tail.rfind(OGG_PAGE)
-    if start < 0:
-        return None
-    sizes_start = start + OGG_HEADER
-    n_sizes = tail[sizes_start - 1] if sizes_start <= len(tail) else 1
-    sizes = tail[sizes_start : sizes_start + n_sizes]
-    rest = tail[sizes_start + n_sizes + sum(sizes) :]
-    is_whole = len(sizes) == n_sizes and sizes_start + n_sizes + sum(sizes) <= len(tail)
-    is_next_begun = bool(rest) and OGG_PAGE.startswith(rest)
-    if is_whole and not is_next_begun:
-        if tail[start + len(OGG_PAGE)] & OGG_LAST:
-            return None
-        return f"is cut short: no Ogg page is marked as the last, after {n_found} samples"
-    return f"is cut short: an Ogg page is incomplete after {n_found} samples"

@@ -33,7 +33,12 @@ __all__ = ["FrameFeatures", "numbered"]
 
 def _has_columns(estimator: "FrameFeatures") -> bool:
     """Only rows of numbers have names, and only those of numpy can become data frames."""
-    return estimator.pooling is not None and estimator.output == "numpy"
+    if estimator.pooling is not None and estimator.output == "numpy":
+        return True
+    needed = "`pooling`, as without it clips have frames"
+    if estimator.pooling is not None:
+        needed = "output='numpy', as tensors have no names"
+    raise AttributeError(f"named columns of {type(estimator).__name__} need {needed}")
 
 
 class FrameFeatures(TransformerMixin, BaseEstimator):
@@ -155,6 +160,21 @@ class FrameFeatures(TransformerMixin, BaseEstimator):
                 f"duration={self.duration!r} s pads every clip to {self._duration_samples():.3g} "
                 f"samples, too many for the memory ({error}); give a shorter one."
             ) from error
+
+    @available_if(_has_columns)
+    def set_output(self, *, transform: Any = None) -> Self:
+        """Choose the container of the rows that `transform` returns.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"}, default=None
+            None leaves it as it is.
+
+        Returns
+        -------
+        self : estimator
+        """
+        return super().set_output(transform=transform)
 
     @available_if(_has_columns)
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:

@@ -35,11 +35,11 @@ FORMATS = [
 
 @pytest.fixture
 def make(tmp_path):
-    """Write 30,000 samples of noise at 24 kHz."""
+    """Write noise at 24 kHz."""
 
-    def write(suffix="wav", subtype=None):
+    def write(suffix="wav", subtype=None, n_samples=30_000):
         path = tmp_path / f"clip.{suffix}"
-        samples = np.random.default_rng(0).uniform(-0.5, 0.5, size=30_000)
+        samples = np.random.default_rng(0).uniform(-0.5, 0.5, size=n_samples)
         soundfile.write(path, samples, 24000, subtype=subtype, format=suffix.upper())
         return path
 
@@ -142,6 +142,24 @@ def test_a_header_that_contradicts_itself_is_an_error(make, subtype, position, n
         load_audio(path, 24000)
 
 
+@pytest.mark.parametrize("byte_rate", [0, 48_000])
+def test_a_byte_rate_of_another_sample_rate_is_an_error_and_none_is_not(make, byte_rate):
+    path = make("wav", "PCM_16")
+    whole = load_audio(path, 24000)
+    content = bytearray(path.read_bytes())
+    content[28:32] = struct.pack("<I", byte_rate)
+    path.write_bytes(content)
+    np.testing.assert_array_equal(load_audio(path, 24000), whole)
+    content[24:28] = struct.pack("<I", 8000)
+    path.write_bytes(content)
+    if byte_rate:
+        match = r"clip\.wav: contradicts itself.* 8000 Hz with 2 bytes .* 48000 bytes a second"
+        with pytest.raises(AudioReadError, match=match):
+            load_audio(path, 8000)
+    else:
+        np.testing.assert_array_equal(load_audio(path, 8000), whole)
+
+
 def test_flac_with_other_counts(make):
     path = make("flac")
     content = bytearray(path.read_bytes())
@@ -206,3 +224,36 @@ def test_ogg_is_whole_when_its_pages_are(make):
         path.write_bytes(b"".join(pages[:-1]) + pages[-1][:begun])
         with pytest.raises(AudioReadError, match=r"clip\.ogg: is cut short: an Ogg page"):
             load_audio(path, 24000)
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+@pytest.mark.parametrize("place", ["first", "middle", "last"])
+def test_a_damaged_page_of_ogg_is_an_error_where_decoders_leave_it_out(make, subtype, place):
+    path = make("ogg", subtype, n_samples=99_000)
+    content = bytearray(path.read_bytes())
+    starts = [match.start() for match in re.finditer(b"OggS", content)]
+    start = {"first": starts[2], "middle": starts[4], "last": starts[-1]}[place]
+    content[start + 300] ^= 1
+    path.write_bytes(content)
+    assert len(soundfile.read(path)[0]) < 99_000
+    match = rf"clip\.ogg: is damaged: its Ogg page at byte {start} does not match its checksum"
+    with pytest.raises(AudioReadError, match=match):
+        load_audio(path, 24000)
+
+
+def test_a_page_of_ogg_left_out_or_overwritten_is_an_error(make):
+    path = make("ogg", n_samples=99_000)
+    pages = ogg_pages(path.read_bytes())
+    path.write_bytes(b"".join(pages[:3] + pages[4:]))
+    with pytest.raises(AudioReadError, match=r"clip\.ogg: is damaged: Ogg pages are missing"):
+        load_audio(path, 24000)
+    path.write_bytes(b"".join([*pages[:3], b"?" + pages[3][1:], *pages[4:]]))
+    with pytest.raises(AudioReadError, match=r"clip\.ogg: is damaged: no Ogg page begins at"):
+        load_audio(path, 24000)
+
+
+def test_what_is_left_of_an_mp3_file_is_said_to_be_no_audio(make):
+    path = make("mp3")
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(AudioReadError, match=r"clip\.mp3: .*cut short, damaged or no audio file"):
+        load_audio(path, 24000)

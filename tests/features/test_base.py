@@ -233,7 +233,9 @@ def test_set_output_gives_named_columns(feature, pooling, clips):
 def test_names_and_set_output_exist_only_for_rows(feature):
     frames = feature(pooling=None)
     assert not hasattr(frames, "get_feature_names_out")
-    assert not hasattr(frames, "set_output")
+    with pytest.raises(AttributeError, match="set_output") as caught:
+        frames.set_output(transform="pandas")
+    assert "need `pooling`" in str(caught.value.__cause__)
     frames.set_params(pooling="mean")
     assert hasattr(frames, "get_feature_names_out")
 

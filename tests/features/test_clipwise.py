@@ -114,7 +114,9 @@ def test_two_dimensional_tensor_gives_a_tensor(feature):
 
 @each_feature
 def test_tensors_have_no_data_frame(feature):
-    assert not hasattr(feature(pooling="mean", output="torch"), "set_output")
+    with pytest.raises(AttributeError, match="set_output") as caught:
+        feature(pooling="mean", output="torch").set_output(transform="pandas")
+    assert "need output='numpy'" in str(caught.value.__cause__)
 
 
 def test_torch_output_keeps_rows_of_unreadable_files(tmp_path):
