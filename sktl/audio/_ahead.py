@@ -1,12 +1,12 @@
 """Files decoded in threads ahead of their use, in order and within bounds."""
 
 import threading
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from heapq import heappop, heappush
 from queue import SimpleQueue
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,14 @@ SAMPLES_PER_HANDOVER = 2**18
 FILES_WORTH_COMPILING = 1000
 
 Found = np.ndarray | str
+
+
+class _Run(NamedTuple):
+    """Waveforms of files that follow one another."""
+
+    first: int
+    found: list[Found]
+    n_samples: int
 
 
 def read_ahead(
@@ -82,10 +90,10 @@ class _Queue:
     def __init__(self, paths: Sequence[Path], sr: float, budget: int) -> None:
         self.sr = sr
         self.budget = budget
-        self.ready: dict[int, Found] = {}
+        self.ready: dict[int, _Run] = {}
         self._paths = paths
-        self._left = list(range(len(paths)))  # a heap
-        self._handed_over: SimpleQueue[dict[int, Found] | BaseException] = SimpleQueue()
+        self._left = [(0, len(paths))]  # a heap of ranges
+        self._handed_over: SimpleQueue[_Run | BaseException] = SimpleQueue()
         self._lock = threading.Lock()
         self._stopped = False
         self._n_threads = 0
@@ -105,7 +113,7 @@ class _Queue:
                 return False
             # Half of the budget, lest a thread end and begin again and again.
             is_full = 2 * self._n_samples > self.budget
-            is_missing = self._n_threads == 0 and index == self._left[0]
+            is_missing = self._n_threads == 0 and index == self._left[0][0]
             if is_full and self._n_files + self._n_threads >= n_threads and not is_missing:
                 return False
             self._n_threads += 1
@@ -136,49 +144,54 @@ class _Queue:
 
         return WavBatches() if can_call_c() else None
 
-    def _decode_run(self, batches: Any) -> dict[int, Found]:
+    def _decode_run(self, batches: Any) -> _Run:
         """The next file, and those after it when they are short."""
-        run: dict[int, Found] = {}
+        found: list[Found] = []
         n_samples = 0
         claimed = self._claim()
         known = self._read(claimed, batches)
         deadline = perf_counter() + SECONDS_PER_HANDOVER
+        most = min(SAMPLES_PER_HANDOVER, self.budget)
         for index, samples in zip(claimed, known, strict=False):
-            run[index] = found = _try_decode(self._paths[index], self.sr, samples)
-            n_samples += _cost(found)
-            if _is_full(run, n_samples) or n_samples >= self.budget or perf_counter() > deadline:
+            found.append(_try_decode(self._paths[index], self.sr, samples))
+            n_samples += OVERHEAD + len(found[-1])
+            if n_samples >= most or perf_counter() > deadline:
                 break
-        self._unclaim(claimed[len(run) :], len(run))
-        return run
+        self._unclaim(claimed[len(found) :], len(found))
+        return _Run(claimed.start, found, n_samples)
 
-    def _read(self, claimed: list[int], batches: Any) -> list[Samples | None]:
+    def _read(self, claimed: range, batches: Any) -> Sequence[Samples | None]:
         """Samples of what can be read at once, None for other files."""
         if batches is None or not self._in_batches or len(claimed) < 2:
             return [None] * len(claimed)
-        samples = batches.read([self._paths[index] for index in claimed])
+        samples = batches.read(self._paths[claimed.start : claimed.stop])
         self._in_batches = 2 * samples.count(None) <= len(samples)
         return samples
 
-    def _claim(self) -> list[int]:
+    def _claim(self) -> range:
+        """The next files, none where other threads have taken the last."""
         with self._lock:
-            n = min(self._n_at_once, len(self._left))
-            return [heappop(self._left) for _ in range(n)]
+            if not self._left:
+                return range(0)
+            first, stop = heappop(self._left)
+            end = min(first + self._n_at_once, stop)
+            if end < stop:
+                heappush(self._left, (end, stop))
+            return range(first, end)
 
-    def _unclaim(self, rest: list[int], n_decoded: int) -> None:
+    def _unclaim(self, rest: range, n_decoded: int) -> None:
         """Leave to other threads what took too long, and claim less next time."""
         with self._lock:
-            if n_decoded > 0:  # else another thread took the last files
+            if n_decoded > 0:
                 self._n_at_once = n_decoded if rest else min(2 * n_decoded, FILES_PER_HANDOVER)
-            if not self._stopped:
-                for index in rest:
-                    heappush(self._left, index)
+            if rest and not self._stopped:
+                heappush(self._left, (rest.start, rest.stop))
 
-    def _count(self, run: dict[int, Found]) -> bool:
+    def _count(self, run: _Run) -> bool:
         """Count a run in, and the thread out when it has to end."""
-        n_samples = sum(map(_cost, run.values()))
         with self._lock:
-            self._n_files += len(run)
-            self._n_samples += n_samples
+            self._n_files += len(run.found)
+            self._n_samples += run.n_samples
             is_idle = self._is_quick and self._n_threads > 1
             if self._left and self._n_samples <= self.budget and not is_idle:
                 return True
@@ -190,34 +203,20 @@ class _Queue:
         run = self._handed_over.get()
         if isinstance(run, BaseException):
             raise run
-        self.ready.update(run)
+        self.ready[run.first] = run
 
     def pop(self, index: int) -> list[Found]:
-        """Waveforms from number `index`, which must be there, to the first that is not."""
-        run: list[Found] = []
-        n_samples = 0
-        while index in self.ready and not _is_full(run, n_samples):
-            found = self.ready.pop(index)
-            run.append(found)
-            n_samples += _cost(found)
-            index += 1
-        self._n_files_used += len(run)
-        self._n_samples_used += n_samples
-        return run
+        """The waveforms that begin with number `index`, which must be there."""
+        run = self.ready.pop(index)
+        self._n_files_used += len(run.found)
+        self._n_samples_used += run.n_samples
+        return run.found
 
     def stop(self) -> None:
         """Let each thread end after the file it is at."""
         with self._lock:
             self._stopped = True
             self._left.clear()
-
-
-def _is_full(run: Sized, n_samples: int) -> bool:
-    return len(run) == FILES_PER_HANDOVER or n_samples >= SAMPLES_PER_HANDOVER
-
-
-def _cost(found: Found) -> int:
-    return OVERHEAD + len(found)
 
 
 def _try_decode(path: Path, sr: float, samples: Samples | None) -> Found:

@@ -211,10 +211,12 @@ class Clips:
         failures: list[str] = []
         n_read = 0
         for run in read_ahead(self.rows, self.sr, self.n_threads, max_samples):
-            waveforms = [None if isinstance(found, str) else found for found in run]
-            for index, found in enumerate(run, n_read):
-                if isinstance(found, str):
-                    failures.append(f"{os.fspath(self.rows[index])}: {found}")
+            waveforms: list[Any] = run
+            if str in map(type, run):
+                waveforms = [None if isinstance(found, str) else found for found in run]
+                for index, found in enumerate(run, n_read):
+                    if isinstance(found, str):
+                        failures.append(f"{os.fspath(self.rows[index])}: {found}")
             n_read += len(run)
             if self.dtype != np.float32:
                 waveforms = [None if y is None else y.astype(self.dtype) for y in waveforms]

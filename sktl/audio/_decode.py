@@ -91,7 +91,9 @@ def _why_no_samples(path: Path) -> str:
 
 
 def _mix_to_mono(samples: np.ndarray) -> np.ndarray:
-    """Mean over channels: (n_samples, n_channels) → (n_samples,)."""
+    """Mean over channels: (n_samples, n_channels) or (n_samples,) → (n_samples,)."""
+    if samples.ndim == 1:
+        return samples
     if samples.shape[1] == 1:
         return samples[:, 0]
     with np.errstate(over="ignore", invalid="ignore"):

@@ -30,7 +30,7 @@ Encoding = tuple[int, int, int, int]
 
 
 class Samples(NamedTuple):
-    """What a file holds: (n_samples, n_channels) of float32, at `sr` Hz."""
+    """What a file holds: (n_samples, n_channels) or (n_samples,) of float32, at `sr` Hz."""
 
     values: np.ndarray
     sr: int

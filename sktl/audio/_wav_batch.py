@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numba import types
+from numba.extending import register_jitable
 
 from .._compile import compiled
 from ._wav import OPEN_FLAGS, Samples
@@ -50,11 +51,8 @@ class WavBatches:
     def __init__(self) -> None:
         self._staging = np.empty(STAGING_BYTES, dtype=np.uint8)
         arrays = ", ".join(["int64[::1]"] * 3)
-        self._read: Callable[..., int] = compiled(
-            read_files, f"int64({BYTES}, int32, uint8[::1], {arrays})"
-        )
-        self._convert: Callable[..., None] = compiled(
-            to_float, "void(uint8[::1], int64, float32[:, ::1])", nogil=False
+        self._read: Callable[..., tuple[int, np.ndarray]] = compiled(
+            read_files, f"Tuple((int64, float32[::1]))({BYTES}, int32, uint8[::1], {arrays})"
         )
 
     def read(self, paths: Sequence[str | os.PathLike[str]]) -> list[Samples | None]:
@@ -66,16 +64,13 @@ class WavBatches:
         if names.count(b"\0") != len(paths):  # no name of a file has one
             return [None]
         files = np.zeros((3, len(paths)), dtype=np.int64)
-        n_read = self._read(np.frombuffer(names, np.uint8), OPEN_FLAGS, self._staging, *files)
-        return [self._samples(*file) for file in files[:, :n_read].T.tolist()]
-
-    def _samples(self, place: int, count: int, sr: int) -> Samples | None:
-        if count == 0:
-            return None
-        # An array of its own: memory for many would go back to the system and come anew.
-        values = np.empty((count, 1), dtype=np.float32)
-        self._convert(self._staging, place, values)
-        return Samples(values, sr, integers=True)
+        names_array = np.frombuffer(names, np.uint8)
+        n_read, values = self._read(names_array, OPEN_FLAGS, self._staging, *files)
+        _, stops, rates = files[:, :n_read].tolist()
+        return [
+            Samples(values[start:stop], sr, integers=True) if stop > start else None
+            for start, stop, sr in zip([0, *stops], stops, rates, strict=False)
+        ]
 
 
 def read_files(
@@ -83,16 +78,16 @@ def read_files(
     flags: int,
     staging: np.ndarray,
     places: np.ndarray,
-    counts: np.ndarray,
+    stops: np.ndarray,
     rates: np.ndarray,
-) -> int:
-    """Read files into `staging` until one does not fit; return how many were looked at.
+) -> tuple[int, np.ndarray]:
+    """Read files until one does not fit into `staging`: how many, and the samples of all.
 
-    Of each: where its samples begin, how many there are (0 when they are to be read by other
-    means) and their rate. Each name ends in a zero.
+    Each name ends in a zero. Of each file: where its samples begin in `staging`, where they end
+    among all samples (they take no place where they are to be read by other means) and their rate.
     """
-    used = start = 0
-    for index in range(len(counts)):
+    used = start = n_samples = n_read = 0
+    for index in range(len(stops)):
         n_bytes = 0
         file = c_open(names[start:].ctypes, flags)
         while names[start] != 0:
@@ -102,26 +97,40 @@ def read_files(
             n_bytes = c_read(file, staging[used:].ctypes, len(staging) - used)
             c_close(file)
         if n_bytes == len(staging) - used and used > 0:
-            return index
-        size = n_bytes - 4 * N_WORDS
-        if size <= 0 or size % 2 or n_bytes == len(staging):
-            continue
-        words = staging[used : used + 4 * N_WORDS].view(np.uint32)
-        usual = words[SIZE_WORD] == size
-        usual &= words[BYTE_RATE_WORD] == 2 * np.int64(words[SR_WORD])
-        for word in CONSTANT_WORDS:
-            usual &= words[word] == HEADER[word]
-        if usual:
+            break
+        n_read = index + 1
+        if is_usual(staging[used : used + n_bytes]) and n_bytes < len(staging):
             places[index] = used + 4 * N_WORDS
-            counts[index] = size // 2
-            rates[index] = words[SR_WORD]
+            n_samples += (n_bytes - 4 * N_WORDS) // 2
+            rates[index] = staging[used : used + 4 * N_WORDS].view(np.uint32)[SR_WORD]
             used += (n_bytes + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
-    return len(counts)
+        stops[index] = n_samples
+    values = np.empty(n_samples, np.float32)
+    first = 0
+    for index in range(n_read):
+        count = stops[index] - first
+        samples = staging[places[index] : places[index] + 2 * count].view(np.int16)
+        to_float(samples, values[first : first + count])
+        first = stops[index]
+    return n_read, values
 
 
-def to_float(staging: np.ndarray, place: int, out: np.ndarray) -> None:
-    """Samples of one channel from a place on, in [-1, 1)."""
-    values = out.reshape(len(out))
-    samples = staging[place : place + 2 * len(values)].view(np.int16)
-    for i in range(len(values)):
-        values[i] = samples[i] * SCALE
+@register_jitable
+def is_usual(content: np.ndarray) -> bool:
+    """Whether this is WAV of 16 bits and one channel, and nothing but its samples."""
+    size = len(content) - 4 * N_WORDS
+    if size <= 0 or size % 2:
+        return False
+    words = content[: 4 * N_WORDS].view(np.uint32)
+    usual = words[SIZE_WORD] == size
+    usual &= words[BYTE_RATE_WORD] == 2 * np.int64(words[SR_WORD])
+    for word in CONSTANT_WORDS:
+        usual &= words[word] == HEADER[word]
+    return usual
+
+
+@register_jitable
+def to_float(samples: np.ndarray, out: np.ndarray) -> None:
+    """Integers of 16 bits as numbers in [-1, 1)."""
+    for i in range(len(out)):
+        out[i] = samples[i] * SCALE
