@@ -8,6 +8,7 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
+from ._products import linear
 from ._winograd import LEAST_ROWS, conv3x3
 
 __all__ = ["channels_last", "conv_norm_relu"]
@@ -97,5 +98,5 @@ def _product(images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     n_rows = len(rows)
     if n_rows < LEAST_ROWS:
         rows = functional.pad(rows, (0, 0, 0, LEAST_ROWS - n_rows))
-    made = functional.linear(rows, weight.flatten(1), bias)[:n_rows]
+    made = linear(rows, weight.flatten(1), bias)[:n_rows]
     return made.view(n, height, width, -1).permute(0, 3, 1, 2)

@@ -7,10 +7,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ._products import linear, prefers_onednn
+
 __all__ = ["can_encode", "conv_rows", "encode", "receptive_field"]
 
 # Samples whose frames are about the largest block that an allocator keeps for the next ones.
 AT_ONCE = 2**16
+# Windows copied at once, which stay in the cache.
+WINDOWS = 512
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
@@ -42,13 +46,29 @@ def conv_rows(rows: Tensor, weight: Tensor, bias: Tensor | None, stride: int) ->
     """
     channels = rows.shape[1]
     strides = rows.view(len(rows) // stride, stride * channels)
-    taps = weight.transpose(1, 2).flatten(1).T
-    first, *others = taps.split(stride * channels)
+    taps = weight.transpose(1, 2).flatten(1)
+    if prefers_onednn():  # which takes no matrices with gaps
+        made = rows.new_empty(len(strides), len(taps))
+        for start in range(0, len(strides), WINDOWS):
+            windows = _windows(strides[start:], taps.shape[1], WINDOWS)
+            made[start : start + WINDOWS] = linear(windows, taps, bias)
+        return made
+    first, *others = taps.T.split(stride * channels)
     begin = strides[:, : len(first)]
     made = begin @ first if bias is None else torch.addmm(bias, begin, first)
     for shift, part in enumerate(others, start=1):
         made[:-shift].addmm_(strides[shift:, : len(part)], part)
     return made
+
+
+def _windows(strides: Tensor, width: int, n_most: int) -> Tensor:
+    """The first `n_most` rows, each with those after it: `width` numbers, zeros after the last."""
+    n, step = min(n_most, len(strides)), strides.shape[1]
+    windows = strides.new_zeros(n, width)
+    for shift in range(-(-width // step)):
+        part = strides[shift : shift + n, : width - shift * step]
+        windows[: len(part), shift * step : (shift + 1) * step] = part
+    return windows
 
 
 def encode(layers: Sequence[Any], groups: Sequence[Tensor]) -> list[Tensor]:

@@ -20,6 +20,7 @@ from ._hf_layers import (
     WavLMLayer,
     only_states,
 )
+from ._products import products
 from ._units import Ragged, UnitSpan, Values
 
 __all__ = ["SpeechEncoder"]
@@ -144,6 +145,10 @@ class SpeechEncoder(Backbone):
         blocks: list[Any] = list(self.blocks[start:stop])
         if not self.masks_padding or not blocks:
             return super().run_ragged(values, start, stop)
+        with products():
+            return self._run_ragged(values, start, blocks)
+
+    def _run_ragged(self, values: Ragged, start: int, blocks: list[Any]) -> Values:
         units = values.one_by_one()
         if start == 0:
             units = blocks.pop(0).of_each(units)

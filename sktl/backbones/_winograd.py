@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ..features._workers import for_each
+from ._products import linear, prefers_onednn
 
 __all__ = ["conv3x3"]
 
@@ -63,10 +64,10 @@ def conv3x3(images: Tensor, weight: Tensor, bias: Tensor | None, relu: bool = Fa
 
 
 def _spread(weight: Tensor) -> Tensor:
-    """Weights (n_out, channels, 3, 3) as factors (36, channels, n_out)."""
+    """Weights (n_out, channels, 3, 3) as factors (36, n_out, channels)."""
     both = torch.from_numpy(np.kron(WEIGHTS, WEIGHTS)).to(weight)
     n_out, channels = weight.shape[:2]
-    return (both @ weight.reshape(-1, 9).mT).view(36, n_out, channels).mT
+    return (both @ weight.reshape(-1, 9).mT).view(36, n_out, channels)
 
 
 def _convolve(images: Tensor, weights: Tensor, bias: np.ndarray, relu: bool, out: Tensor) -> None:
@@ -81,7 +82,7 @@ def _convolve(images: Tensor, weights: Tensor, bias: np.ndarray, relu: bool, out
     flat = padded.new_empty(36 * step)
     scatter_kernel()(padded.numpy().ravel(), n, rows, columns, channels, step, flat.numpy())
     factors = flat.as_strided((36, n_tiles, channels), (step, channels, 1))
-    products = torch.bmm(factors, weights)
+    products = _multiply(factors, weights)
     gather_kernel()(
         products.numpy().ravel(),
         n_tiles * len(bias),
@@ -90,3 +91,13 @@ def _convolve(images: Tensor, weights: Tensor, bias: np.ndarray, relu: bool, out
         *out.shape,
         out.numpy().ravel(),
     )
+
+
+def _multiply(factors: Tensor, weights: Tensor) -> Tensor:
+    """Products (36, n_tiles, n_out) of (36, n_tiles, channels) and (36, n_out, channels)."""
+    if not prefers_onednn():
+        return torch.bmm(factors, weights.mT)
+    products = factors.new_empty(36, factors.shape[1], weights.shape[1])
+    for product, factor, weight in zip(products, factors, weights, strict=True):
+        product[:] = linear(factor, weight)
+    return products
