@@ -40,8 +40,8 @@ def missing_from_ogg(path: str | os.PathLike[str], n_found: int) -> str | None:
                 return f"is damaged: its Ogg page at byte {start} does not match its checksum"
             if number != next_numbers.get(stream, number):
                 return f"is damaged: Ogg pages are missing before byte {start}"
-            next_numbers[stream] = number + 1
             is_last = bool(flags & LAST)
+            next_numbers[stream] = 0 if is_last else number + 1
 
 
 def _whole_page(file: BinaryIO, head: bytes) -> bytes | None:

@@ -35,11 +35,11 @@ FORMATS = [
 
 @pytest.fixture
 def make(tmp_path):
-    """Write noise at 24 kHz."""
+    """Write 30,000 samples of noise at 24 kHz."""
 
-    def write(suffix="wav", subtype=None, n_samples=30_000):
+    def write(suffix="wav", subtype=None):
         path = tmp_path / f"clip.{suffix}"
-        samples = np.random.default_rng(0).uniform(-0.5, 0.5, size=n_samples)
+        samples = np.random.default_rng(0).uniform(-0.5, 0.5, size=30_000)
         soundfile.write(path, samples, 24000, subtype=subtype, format=suffix.upper())
         return path
 
@@ -203,52 +203,6 @@ def test_mp3_behind_id3_tags_is_whole_or_not(make):
     assert len(load_audio(path, 24000)) == 30_000
     path.write_bytes(before + content[:-3000])
     with pytest.raises(AudioReadError, match="is cut short"):
-        load_audio(path, 24000)
-
-
-def ogg_pages(content):
-    starts = [match.start() for match in re.finditer(b"OggS", content)]
-    return [content[a:b] for a, b in zip(starts, [*starts[1:], None], strict=True)]
-
-
-def test_ogg_is_whole_when_its_pages_are(make):
-    path = make("ogg")
-    pages = ogg_pages(path.read_bytes())
-    path.write_bytes(b"".join(pages) + b"trailing bytes")
-    assert len(load_audio(path, 24000)) == 30_000
-    path.write_bytes(b"".join(pages[:-1]))
-    assert 0 < soundfile.info(path).frames < 30_000
-    with pytest.raises(AudioReadError, match=r"clip\.ogg: is cut short: no Ogg page is marked"):
-        load_audio(path, 24000)
-    for begun in (1, 4, 20, 27, 28, 60):
-        path.write_bytes(b"".join(pages[:-1]) + pages[-1][:begun])
-        with pytest.raises(AudioReadError, match=r"clip\.ogg: is cut short: an Ogg page"):
-            load_audio(path, 24000)
-
-
-@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
-@pytest.mark.parametrize("place", ["first", "middle", "last"])
-def test_a_damaged_page_of_ogg_is_an_error_where_decoders_leave_it_out(make, subtype, place):
-    path = make("ogg", subtype, n_samples=99_000)
-    content = bytearray(path.read_bytes())
-    starts = [match.start() for match in re.finditer(b"OggS", content)]
-    start = {"first": starts[2], "middle": starts[4], "last": starts[-1]}[place]
-    content[start + 300] ^= 1
-    path.write_bytes(content)
-    assert len(soundfile.read(path)[0]) < 99_000
-    match = rf"clip\.ogg: is damaged: its Ogg page at byte {start} does not match its checksum"
-    with pytest.raises(AudioReadError, match=match):
-        load_audio(path, 24000)
-
-
-def test_a_page_of_ogg_left_out_or_overwritten_is_an_error(make):
-    path = make("ogg", n_samples=99_000)
-    pages = ogg_pages(path.read_bytes())
-    path.write_bytes(b"".join(pages[:3] + pages[4:]))
-    with pytest.raises(AudioReadError, match=r"clip\.ogg: is damaged: Ogg pages are missing"):
-        load_audio(path, 24000)
-    path.write_bytes(b"".join([*pages[:3], b"?" + pages[3][1:], *pages[4:]]))
-    with pytest.raises(AudioReadError, match=r"clip\.ogg: is damaged: no Ogg page begins at"):
         load_audio(path, 24000)
 
 
