@@ -8,8 +8,11 @@ Data sets and weights are looked for under $SKTL_HOME and left out where they ar
 """
 
 import argparse
+import math
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -100,7 +103,7 @@ def _measure(report: Report, case: Case, options: argparse.Namespace, rate: floa
     seconds = sum(map(len, case.clips)) / 16000
     report.text(f"{len(case.clips)} clips, {seconds:,.0f} s. {case.peer}: {case.remark}")
     torch.set_num_threads(1)  # operations are counted in this thread alone
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False, custom_mapping=_onednn_operations()) as counter:
         ours = case.adapt(case.run_ours())
     theirs = case.run_peer()
     error = float(np.abs(ours - theirs).max() / np.abs(theirs).max())
@@ -129,6 +132,16 @@ def _measure(report: Report, case: Case, options: argparse.Namespace, rate: floa
             ]
         )
     report.table(header, rows)
+
+
+def _onednn_operations() -> dict[Any, Callable[..., int]]:
+    """How to count oneDNN's operations, which torch's counter does not know."""
+
+    def count(values: Any, weight: Any, *others: Any, out_shape: Any = None, **named: Any) -> int:
+        return 2 * math.prod(out_shape) * math.prod(weight[1:])
+
+    names = ("_linear_pointwise", "_convolution_pointwise")
+    return {getattr(torch.ops.mkldnn, name): count for name in names}
 
 
 def _product_rate(device: str) -> float:

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Self
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ._products import products
+from ._products import at_speed
 from ._units import Ragged, Units, UnitSpan, Values, over_groups
 
 __all__ = ["Backbone", "InputSpec"]
@@ -184,7 +184,7 @@ class Backbone(nn.Module):
 
     def run_blocks(self, values: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
         """Run ``blocks[start:stop]``."""
-        with products():
+        with at_speed():
             for block in list(self.blocks)[start:stop]:  # a slice would be a new module
                 values = block(values)
         return values

@@ -8,10 +8,10 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from ._products import linear
+from ._products import can_fuse, conv2d_relu, linear, prefers_onednn
 from ._winograd import LEAST_ROWS, conv3x3
 
-__all__ = ["channels_last", "conv_norm_relu"]
+__all__ = ["ArrangedConv2d", "channels_last", "conv_norm_relu"]
 
 # Fewer tiles at once would not repay what their weights cost.
 LEAST_TILES = 64
@@ -30,14 +30,30 @@ def conv_norm_relu(conv: Any, bn: Any, images: Tensor, usual: int = 1) -> Tensor
         values = conv(images)
         return (values if bn is None else bn(values)).relu_()
     weight, bias = (conv.weight, conv.bias) if bn is None else _folded(conv, bn)
+    learns = torch.is_grad_enabled() and (images.requires_grad or weight.requires_grad)
     if _is_plain(conv, images):
-        if _is_1x1(conv) and images[0, 0].numel() <= SMALLEST:
-            return _product(images, weight, bias).relu_()
+        is_small = images[0, 0].numel() <= SMALLEST
+        if _is_1x1(conv) and (is_small or (prefers_onednn() and not learns)):
+            return _product(images, weight, bias)
         n_tiles = -(-images.shape[2] // 4) * -(-images.shape[3] // 4)
-        learns = torch.is_grad_enabled() and (images.requires_grad or weight.requires_grad)
         if _is_3x3(conv) and n_tiles * usual >= LEAST_TILES and not learns:
-            return conv3x3(images, weight, bias, relu=True)
+            return conv3x3(images, weight, bias, relu=True, owner=conv)
+    if isinstance(conv, ArrangedConv2d) and not learns and can_fuse(images, weight):
+        images, weight, padding = conv.arranged(images, weight)
+        return conv2d_relu(images, weight, bias, conv.stride, padding, conv.groups)
     return conv._conv_forward(images, weight, bias).relu_()
+
+
+class ArrangedConv2d(nn.Conv2d):
+    """A convolution without dilation that says what is to be convolved with what."""
+
+    def arranged(self, images: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, list[int]]:
+        """Images, weights and padding."""
+        raise NotImplementedError
+
+    def _conv_forward(self, images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        images, weight, padding = self.arranged(images, weight)
+        return functional.conv2d(images, weight, bias, self.stride, padding, 1, self.groups)
 
 
 def channels_last(images: Tensor) -> Tensor:
@@ -92,11 +108,11 @@ def _is_1x1(conv: nn.Conv2d) -> bool:
 
 
 def _product(images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """A convolution of 1 × 1 as a product of matrices."""
+    """A convolution of 1 × 1 and ReLU as a product of matrices."""
     n, _, height, width = images.shape
     rows = images.permute(0, 2, 3, 1).flatten(0, 2)
     n_rows = len(rows)
     if n_rows < LEAST_ROWS:
         rows = functional.pad(rows, (0, 0, 0, LEAST_ROWS - n_rows))
-    made = linear(rows, weight.flatten(1), bias)[:n_rows]
+    made = linear(rows, weight.flatten(1), bias, relu=True)[:n_rows]
     return made.view(n, height, width, -1).permute(0, 3, 1, 2)

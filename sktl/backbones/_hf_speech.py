@@ -20,7 +20,7 @@ from ._hf_layers import (
     WavLMLayer,
     only_states,
 )
-from ._products import products
+from ._products import at_speed
 from ._units import Ragged, UnitSpan, Values
 
 __all__ = ["SpeechEncoder"]
@@ -145,7 +145,7 @@ class SpeechEncoder(Backbone):
         blocks: list[Any] = list(self.blocks[start:stop])
         if not self.masks_padding or not blocks:
             return super().run_ragged(values, start, stop)
-        with products():
+        with at_speed():
             return self._run_ragged(values, start, blocks)
 
     def _run_ragged(self, values: Ragged, start: int, blocks: list[Any]) -> Values:

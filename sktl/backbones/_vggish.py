@@ -21,6 +21,8 @@ _SIZE = 128
 _QUANTIZE_MAX = 2.0
 # Patches that a batch has at least, where rows must not depend on each other.
 _USUAL = 16
+# Patches whose images, before they are halved, are not too large for memory that is kept.
+_AT_ONCE = 16
 
 
 class _Stage(nn.Sequential):
@@ -35,6 +37,12 @@ class _Stage(nn.Sequential):
 
     def forward(self, images: Tensor) -> Tensor:
         images = channels_last(images)
+        parts = images.split(_AT_ONCE)
+        if len(parts) == 1 or not images.is_cpu or torch.is_grad_enabled():
+            return self._halved(images)
+        return torch.cat([self._halved(part) for part in parts])
+
+    def _halved(self, images: Tensor) -> Tensor:
         *layers, pool = self
         for conv in layers[::2]:
             images = conv_norm_relu(conv, None, images, _USUAL)

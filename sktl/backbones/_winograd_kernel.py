@@ -17,7 +17,7 @@ inlined = njit(nogil=True, error_model="numpy", forceinline=True)
 def scatter_kernel() -> Callable[..., None]:
     """`scatter_tiles` for float32."""
     floats = "float32[::1]"
-    return compiled(scatter_tiles, f"void({floats}, {', '.join(['int64'] * 5)}, {floats})")
+    return compiled(scatter_tiles, f"void({floats}, {', '.join(['int64'] * 6)}, {floats})")
 
 
 def gather_kernel() -> Callable[..., None]:
@@ -25,7 +25,7 @@ def gather_kernel() -> Callable[..., None]:
     floats = "float32[::1]"
     return compiled(
         gather_tiles,
-        f"void({floats}, int64, {floats}, boolean, {', '.join(['int64'] * 4)}, {floats})",
+        f"void({floats}, int64, int64, {floats}, boolean, {', '.join(['int64'] * 4)}, {floats})",
     )
 
 
@@ -66,6 +66,7 @@ def scatter_tiles(
     columns: int,
     channels: int,
     step: int,
+    tile_step: int,
     factors: np.ndarray,
 ) -> None:
     """Squares of 6 × 6 samples, 4 apart, as 36 factors: fills `factors`.
@@ -78,10 +79,10 @@ def scatter_tiles(
         Images, and how many squares they have in each direction.
     channels : int
         A multiple of the lanes.
-    step : int
-        From the numbers of one factor, (n_images * rows * columns, channels), to the next.
+    step, tile_step : int
+        From one factor of a square to its next, and from a square to the next.
     factors : array
-        Flat, of 36 times `step` numbers.
+        Flat.
     """
     lanes, line = width(images), (4 * columns + 2) * channels
     work = np.empty(36 * lanes, images.dtype)
@@ -115,7 +116,7 @@ def scatter_tiles(
                             load(work, at + 5 * lanes),
                             images,
                         )
-                        to = 6 * y * step + tile * channels + channel
+                        to = 6 * y * step + tile * tile_step + channel
                         for x in range(6):
                             store(factors, to + x * step, made[x])
                 tile += 1
@@ -124,6 +125,7 @@ def scatter_tiles(
 def gather_tiles(
     products: np.ndarray,
     step: int,
+    tile_step: int,
     bias: np.ndarray,
     relu: bool,
     n_images: int,
@@ -137,8 +139,9 @@ def gather_tiles(
     Parameters
     ----------
     products : array
-        36 times (n_images * rows * columns, channels), `step` apart, flat.
-    step : int
+        36 for each square and channel, flat.
+    step, tile_step : int
+        From one product of a square to its next, and from a square to the next.
     bias : array of shape (channels,)
     relu : bool
         Whether to take zero for what is negative.
@@ -157,7 +160,7 @@ def gather_tiles(
             for column in range(columns):
                 for channel in range(0, channels, lanes):
                     for x in range(6):
-                        at = x * step + tile * channels + channel
+                        at = x * step + tile * tile_step + channel
                         made = collect(
                             load(products, at),
                             load(products, at + 6 * step),

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ._base import Backbone, InputSpec
-from ._conv import channels_last, conv_norm_relu
+from ._conv import ArrangedConv2d, channels_last, conv_norm_relu
 from ._front_ends import LogMelPatches
 from ._units import UnitSpan
 
@@ -22,10 +22,10 @@ _LAYERS = (
 _N_CLASSES = 521
 
 
-class _SamePadConv2d(nn.Conv2d):
+class _SamePadConv2d(ArrangedConv2d):
     """TensorFlow's "SAME" padding: for stride 2 the odd pixel goes to the end."""
 
-    def _conv_forward(self, images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def arranged(self, images: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, list[int]]:
         (kernel, _), (stride, _) = self.kernel_size, self.stride
         sizes = images.shape[-2:]
         totals = [max((-(-size // stride) - 1) * stride + kernel - size, 0) for size in sizes]
@@ -37,8 +37,7 @@ class _SamePadConv2d(nn.Conv2d):
         elif any(odd):
             # Before the kernel a zero is cheap; after the images it would be a copy of them.
             weight = functional.pad(weight, (odd[1], 0, odd[0], 0))
-        padding = [(total + 1) // 2 for total in totals]
-        return functional.conv2d(images, weight, bias, self.stride, padding, 1, self.groups)
+        return images, weight, [(total + 1) // 2 for total in totals]
 
 
 class _ConvNormRelu(nn.Module):

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from sktl.backbones import YAMNet, _conv1d, _products, _winograd
-from sktl.backbones._products import linear, prefers_onednn, products
+from sktl.backbones._products import at_speed, linear, prefers_onednn
 
 needs_onednn = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_linear_pointwise"),
@@ -102,11 +102,11 @@ def test_layers_multiply_so_in_the_context_alone(onednn, monkeypatch, rng):
     monkeypatch.setattr(_products, "linear", lambda *args: calls.append(1) or linear(*args))
     layer, values = nn.Linear(8, 4), torch.randn(5, 8, generator=rng)
     expected = layer(values)
-    with products():
+    with at_speed():
         assert layer(values).requires_grad
     with torch.no_grad():
         layer(values)
-        with products():
+        with at_speed():
             torch.testing.assert_close(layer(values), expected)
             thread = threading.Thread(target=layer, args=(values,))
             thread.start()
