@@ -20,6 +20,9 @@ _LAYERS = (
     *((1, 512), (1, 512), (1, 512), (1, 512), (1, 512), (2, 1024), (1, 1024)),
 )
 _N_CLASSES = 521
+# Blocks with images so large that those of many patches do not fit into a processor's cache.
+_LARGE = 6
+_PIXELS_AT_ONCE = 32 * 96 * 64
 
 
 class _SamePadConv2d(ArrangedConv2d):
@@ -116,6 +119,17 @@ class YAMNet(Backbone):
     def unit_span(self, shape: tuple[int, ...]) -> UnitSpan:
         """Patches of 0.96 s."""
         return self.patches.span
+
+    def run_blocks(self, values: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
+        """Run ``blocks[start:stop]``; without gradients on a CPU, the first on few patches each."""
+        first, last, _ = slice(start, stop).indices(len(self.blocks))
+        middle = min(last, _LARGE)
+        parts = values.split(max(1, _PIXELS_AT_ONCE // values.shape[-2:].numel()))
+        if first < middle and len(parts) > 1 and values.is_cpu and not torch.is_grad_enabled():
+            run = super().run_blocks
+            values = torch.cat([run(part, first, middle) for part in parts])
+            first = middle
+        return super().run_blocks(values, first, last)
 
     def pool(self, activations: Tensor) -> Tensor:
         """Mean over frequency and time."""

@@ -112,3 +112,20 @@ def test_gradients_are_those_of_zeros_after_the_images():
     learning = [images, conv.weight]
     found = torch.autograd.grad(made.square().sum(), learning)
     torch.testing.assert_close(found, torch.autograd.grad(plain.square().sum(), learning))
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, None), (0, 3), (2, -1), (5, 7), (6, None), (3, 3)])
+def test_a_few_patches_at_a_time_give_the_numbers_of_all_at_once(start, stop):
+    torch.manual_seed(0)
+    network = YAMNet().eval()
+    patches = torch.randn(96, 96, 64)
+    with torch.no_grad():
+        begun = network.run_blocks(patches, stop=start)
+        made = network.run_blocks(begun, start, stop)
+        expected = begun
+        for block in list(network.blocks)[start:stop]:
+            expected = block(expected)
+    assert made.shape == expected.shape
+    assert torch.allclose(made, expected, rtol=1e-4, atol=1e-5)
+    learned = network.run_blocks(begun, start, stop)
+    assert learned.requires_grad == (start != stop)
