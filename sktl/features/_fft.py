@@ -1,6 +1,7 @@
 """Power spectra of 16 frames side by side, in vector registers (compiled by numba).
 
-A real FFT of even length as a complex one of half the length, by decimation in frequency.
+A real FFT of even length as a complex one of half the length, by decimation in frequency; one of
+odd length as a complex one of real numbers.
 """
 
 from typing import Any
@@ -124,6 +125,34 @@ def stage5(work: np.ndarray, length: int, twiddles: np.ndarray) -> None:
             put(work, at + 4 * length, plus_i(near, steep) * w4)
 
 
+@inlined
+def stage_odd(work: np.ndarray, radix: int, length: int, twiddles: np.ndarray) -> None:
+    """Any odd radix, whose roots of unity follow the twiddles."""
+    half, middle = len(work) // (2 * width(work)), radix // 2
+    roots = twiddles[length * (radix - 1) :]
+    operands = np.empty(2 * radix * width(work), work.dtype)
+    for j in range(length):
+        turns = twiddles[j * (radix - 1) : (j + 1) * (radix - 1)]
+        for at in range(j, half, radix * length):
+            first = get(work, at)
+            total = first
+            for m in range(1, middle + 1):
+                a, b = get(work, at + m * length), get(work, at + (radix - m) * length)
+                put(operands, m, a + b)
+                put(operands, radix - m, a - b)
+                total = total + (a + b)
+            put(work, at, total)
+            for k in range(1, middle + 1):
+                near, steep = first, first * work.dtype.type(0.0)
+                for m in range(1, middle + 1):
+                    root = roots[k * m % radix]
+                    near = near + get(operands, m) * root.real
+                    steep = steep + get(operands, radix - m) * root.imag
+                put(work, at + k * length, minus_i(near, steep) * turns[k - 1])
+                other = radix - k
+                put(work, at + other * length, plus_i(near, steep) * turns[other - 1])
+
+
 @helper
 def stage(work: np.ndarray, radix: int, length: int, twiddles: np.ndarray) -> None:
     """Butterflies of operands `length` slots apart."""
@@ -135,13 +164,27 @@ def stage(work: np.ndarray, radix: int, length: int, twiddles: np.ndarray) -> No
         stage3(work, length, twiddles)
     elif radix == 5:
         stage5(work, length, twiddles)
+    elif radix > 1:
+        stage_odd(work, radix, length, twiddles)
+
+
+@inlined
+def after_stage(twiddles: np.ndarray, radix: int, length: int) -> np.ndarray:
+    """Those of the stages that follow; see `fft_tables`."""
+    return twiddles[length * (radix - 1) + (radix if radix > 5 else 0) :]
 
 
 @inlined
 def windowed(
     columns: np.ndarray, places: np.ndarray, window: np.ndarray, shift: int, i: int
 ) -> Any:
-    """Samples 2 i and 2 i + 1 of the frames from `shift` on, times the window."""
+    """Samples 2 i and 2 i + 1 of the frames from `shift` on, times the window.
+
+    Of an odd number, sample i.
+    """
+    if len(window) % 2:
+        sample = load(columns, places[i] + shift) * window[i]
+        return pack(sample, sample * window.dtype.type(0.0))
     even, odd = load(columns, places[2 * i] + shift), load(columns, places[2 * i + 1] + shift)
     return pack(even * window[2 * i], odd * window[2 * i + 1])
 
@@ -166,7 +209,7 @@ def first_stage(
             w1, w2, w3 = twiddles[3 * j], twiddles[3 * j + 1], twiddles[3 * j + 2]
             butterfly4(work, j, length, (x0, x1, x2, x3), w1, w2, w3, j == 0)
     else:
-        for i in range(len(window) // 2):
+        for i in range(len(work) // (2 * width(work))):
             put(work, i, windowed(columns, places, window, shift, i))
         stage(work, radix, length, twiddles)
 
@@ -178,7 +221,7 @@ def transform_part(work: np.ndarray, radices: np.ndarray, twiddles: np.ndarray) 
     for radix in radices:
         length //= radix
         stage(work, radix, length, twiddles)
-        twiddles = twiddles[length * (radix - 1) :]
+        twiddles = after_stage(twiddles, radix, length)
 
 
 @inlined
@@ -193,6 +236,13 @@ def split_power(work: np.ndarray, slots: np.ndarray, turns: np.ndarray, magnitud
         x, y = even + odd, even - odd
         store(work, 2 * low * lanes, power_of(x, magnitude))
         store(work, (2 * high + (k == 0)) * lanes, power_of(y, magnitude))
+
+
+@inlined
+def whole_power(work: np.ndarray, slots: np.ndarray, magnitude: bool) -> None:
+    """Power of the bins of an odd length, bin k in row ``2 * slots[k]``."""
+    for k in range(len(slots) // 2 + 1):
+        store(work, 2 * slots[k] * width(work), power_of(get(work, slots[k]), magnitude))
 
 
 @inlined
@@ -222,20 +272,24 @@ def power_spectra(
         Samples of many frames; number i of frame t is ``columns[places[i] + t]``.
     places : array of int of shape (n_fft,)
     window : array of shape (n_fft,)
-        Half of it.
+        Half of it, or an odd number of samples as they are.
     shift : int
         The first frame.
-    work : array of shape (n_fft * lanes,)
-        Bin k in row ``2 * slots[k]`` of as many numbers as lanes, the last bin in row 1.
+    work : array of shape (2 * len(slots) * lanes,)
+        Bin k in row ``2 * slots[k]`` of as many numbers as lanes; where n_fft is even, the last
+        bin in row 1.
     radices, twiddles, slots, turns : array
         `FFTTables`.
     magnitude : bool
         Whether to give magnitudes, the square roots of power.
     """
-    length = len(window) // 2 // radices[0]
+    length = len(slots) // radices[0]
     first_stage(columns, places, window, shift, work, radices[0], length, twiddles)
-    twiddles = twiddles[length * (radices[0] - 1) :]
+    twiddles = after_stage(twiddles, radices[0], length)
     size = len(work) // radices[0]
     for begin in range(0, len(work), size):  # one part after the other, in the L1 cache
         transform_part(work[begin : begin + size], radices[1:], twiddles)
-    split_power(work, slots, turns, magnitude)
+    if len(window) % 2:
+        whole_power(work, slots, magnitude)
+    else:
+        split_power(work, slots, turns, magnitude)

@@ -111,7 +111,7 @@ def mel_rows(
     stride = round_up(CHUNK + overlap, lanes)
     padded = aligned((stride - 1) * hop + n_rows, window)
     columns = aligned(n_rows * stride, window)
-    work = aligned(n_fft * lanes, window)
+    work = aligned(2 * len(slots) * lanes, window)
     tile = aligned(round_up(n_mels, lanes) * lanes, window)
     product = aligned(round_up(len(basis), lanes) * lanes, window)
     turned = aligned(round_up(len(like), lanes) * lanes, window)

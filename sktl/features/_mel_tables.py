@@ -18,6 +18,8 @@ __all__ = [
 
 # Sums that grow side by side.
 UNROLL = 4
+# Butterflies of larger primes would take longer than another way to transform them.
+LARGEST_RADIX = 127
 
 
 class FFTTables(NamedTuple):
@@ -25,19 +27,19 @@ class FFTTables(NamedTuple):
 
     radices: np.ndarray
     twiddles: np.ndarray  # of all stages
-    slots: np.ndarray  # where the bins of the half-length FFT lie
+    slots: np.ndarray  # where the bins of the complex FFT lie
     turns: np.ndarray  # -i exp(-2 pi i k / n_fft)
 
 
 def has_tables(n_fft: int) -> bool:
-    """Whether an FFT is of even length and half of it has no other factors than 2, 3 and 5."""
-    return n_fft % 2 == 0 and _radices(n_fft // 2) is not None
+    """Whether a length has no large prime factor."""
+    return max(_radices(_complex_length(n_fft)), default=1) <= LARGEST_RADIX
 
 
 @lru_cache(maxsize=32)
 def fft_tables(n_fft: int, dtype: str) -> FFTTables:
     """Where `has_tables`."""
-    length = n_fft // 2
+    length = _complex_length(n_fft)
     k = np.arange(length)
     radices = _radices(length) or [1]
     twiddles, slots, rest = [np.empty(0)], np.zeros_like(k), k
@@ -45,6 +47,8 @@ def fft_tables(n_fft: int, dtype: str) -> FFTTables:
         length //= radix
         powers = np.outer(np.arange(length), np.arange(1, radix))
         twiddles.append(np.exp(-2j * np.pi / (radix * length) * powers).ravel())
+        if radix > 5:
+            twiddles.append(np.exp(2j * np.pi / radix * np.arange(radix)))
         slots += rest % radix * length
         rest = rest // radix
     complex_ = np.result_type(dtype, np.complex64)
@@ -81,8 +85,15 @@ def mel_tables(window: np.ndarray, bands: Bands) -> tuple[np.ndarray, ...]:
     """What `mel_rows` needs to know of the window, the FFT and the filters."""
     dtype = window.dtype
     fft = fft_tables(len(window), dtype.name)
-    rows = np.append(2 * fft.slots, 1)[bands.bins]
-    return (window * dtype.type(0.5), *fft, bands.first, rows, bands.weights.astype(dtype))
+    odd = len(window) % 2
+    rows = (2 * fft.slots if odd else np.append(2 * fft.slots, 1))[bands.bins]
+    return (
+        window * dtype.type(1.0 if odd else 0.5),
+        *fft,
+        bands.first,
+        rows,
+        bands.weights.astype(dtype),
+    )
 
 
 def padded_basis(basis: np.ndarray | None, dtype: np.dtype) -> np.ndarray:
@@ -94,11 +105,21 @@ def padded_basis(basis: np.ndarray | None, dtype: np.dtype) -> np.ndarray:
     return padded
 
 
-def _radices(size: int) -> list[int] | None:
-    """Factors 2 to 5 of a length; None if it has others."""
-    radices = []
-    for radix in (4, 2, 3, 5):
-        while size % radix == 0:
-            radices.append(radix)
-            size //= radix
-    return radices if size == 1 else None
+def _complex_length(n_fft: int) -> int:
+    """Of the complex FFT that a real one becomes."""
+    return n_fft if n_fft % 2 else n_fft // 2
+
+
+@lru_cache(maxsize=32)
+def _radices(size: int) -> list[int]:
+    """Factors of a length: fours first, then primes."""
+    radices, radix = [], 2
+    while size % 4 == 0:
+        radices.append(4)
+        size //= 4
+    while size > 1:
+        while size % radix:
+            radix += 1
+        radices.append(radix)
+        size //= radix
+    return radices

@@ -10,6 +10,8 @@ from sktl.features._fft import power_spectra
 from sktl.features._mel_tables import fft_tables
 
 SIZES = (2, 4, 6, 10, 16, 30, 64, 128, 400, 480, 512, 600, 1000, 1024, 2048, 4096)
+PRIMES_ABOVE_5 = (14, 22, 154, 440, 882, 1102, 122, 254)
+ODD = (3, 7, 15, 61, 121, 221, 441, 511, 551, 1025)
 
 spectra = njit(
     lambda columns, places, window, magnitude, work, radices, twiddles, slots, turns: power_spectra(
@@ -22,13 +24,14 @@ def powers(frames, window, magnitude=False):
     """Of as many frames as there are lanes."""
     n_fft, lanes = len(window), len(frames)
     tables = fft_tables(n_fft, frames.dtype.name)
-    work = np.empty(n_fft * lanes, dtype=frames.dtype)
-    half = window * frames.dtype.type(0.5)
-    spectra(frames.T.ravel(), np.arange(n_fft) * lanes, half, magnitude, work, *tables)
-    return work.reshape(n_fft, lanes)[np.append(2 * tables.slots, 1)].T
+    work = np.empty(2 * len(tables.slots) * lanes, dtype=frames.dtype)
+    scaled = window * frames.dtype.type(1.0 if n_fft % 2 else 0.5)
+    spectra(frames.T.ravel(), np.arange(n_fft) * lanes, scaled, magnitude, work, *tables)
+    rows = 2 * tables.slots[: n_fft // 2 + 1] if n_fft % 2 else np.append(2 * tables.slots, 1)
+    return work.reshape(-1, lanes)[rows].T
 
 
-@pytest.mark.parametrize("n_fft", SIZES)
+@pytest.mark.parametrize("n_fft", SIZES + PRIMES_ABOVE_5 + ODD)
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 4e-7), ("float64", 1e-14)])
 def test_bins_equal_numpy_of_noise_and_tones(n_fft, dtype, tolerance):
     lanes = _lanes.BYTES // np.dtype(dtype).itemsize

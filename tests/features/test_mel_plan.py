@@ -100,8 +100,8 @@ def test_clip_is_bit_equal_among_any_others(options, dtype):
     [
         ({}, True),
         ({"n_fft": 400, "n_mels": 40}, True),
-        ({"n_fft": 441, "n_mels": 40}, False),
-        ({"n_fft": 506, "n_mels": 40}, False),
+        ({"n_fft": 441, "n_mels": 40}, True),
+        ({"n_fft": 524, "n_mels": 40}, False),
         ({"power": 1.0}, True),
         ({"power": 1.5}, False),
         ({"power": 1.0, "amin": 1e-20}, False),

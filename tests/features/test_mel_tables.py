@@ -14,16 +14,17 @@ from sktl.features._mel_tables import (
 )
 
 
-@pytest.mark.parametrize("n_fft", [2, 4, 6, 10, 16, 400, 512, 1024, 4096])
+@pytest.mark.parametrize("n_fft", [1, 2, 3, 4, 6, 10, 14, 16, 400, 441, 512, 551, 1024, 1102, 4096])
 def test_lengths_with_small_factors_have_tables(n_fft):
     assert has_tables(n_fft)
     tables = fft_tables(n_fft, "float32")
-    assert sorted(tables.slots) == list(range(n_fft // 2))
-    assert np.prod(tables.radices) == n_fft // 2
+    length = n_fft if n_fft % 2 else n_fft // 2
+    assert sorted(tables.slots) == list(range(length))
+    assert np.prod(tables.radices) == length
     assert tables.twiddles.dtype == tables.turns.dtype == np.complex64
 
 
-@pytest.mark.parametrize("n_fft", [1, 3, 14, 441, 22, 1025])
+@pytest.mark.parametrize("n_fft", [131, 262, 1103, 2 * 1103])
 def test_other_lengths_have_none(n_fft):
     assert not has_tables(n_fft)
 
@@ -45,6 +46,12 @@ def test_weights_point_to_the_rows_of_their_bins():
     window, _, _, slots, _, _, rows, weights = mel_tables(np.ones(16), band_weights(filters))
     assert (window == 0.5).all()
     assert rows[weights == 1.0].tolist() == [*(2 * slots), 1]
+
+
+def test_an_odd_length_has_no_bin_in_row_one():
+    window, _, _, slots, _, _, rows, weights = mel_tables(np.ones(15), band_weights(np.eye(8)))
+    assert (window == 1.0).all()
+    assert rows[weights == 1.0].tolist() == (2 * slots[:8]).tolist()
 
 
 def test_basis_is_filled_up_with_zeros():

@@ -38,7 +38,7 @@ def corpora(draw):
 @st.composite
 def framings(draw, sr):
     """Options of the short-time transform."""
-    n_fft = draw(st.sampled_from([256, 400, 512, 1000, 1024, 2048]))
+    n_fft = draw(st.sampled_from([256, 400, 441, 512, 551, 882, 1000, 1024, 1103, 2048]))
     return {
         "sr": sr,
         "n_fft": n_fft,
