@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -71,6 +71,8 @@ class Backbone(nn.Module):
         Learning rate that suits the network when it has learned before.
     lora_rank : int or None
         Rank of the adapters that learn instead of its own weights; None without any.
+    frame_size : int or None
+        Width of the frames that `timed_frames` makes; None where it makes none.
     unit_axes : tuple of int or None
         Axes of time and of frequency in units (n_units, ...), where the front end makes
         spectrograms; None where it does not.
@@ -110,6 +112,7 @@ class Backbone(nn.Module):
     pretrained: bool = False
     tuning_rate: ClassVar[float] = 1e-4
     lora_rank: int | None = None
+    frame_size: int | None = None
     unit_axes: tuple[int, int] | None = None
     time_axis: ClassVar[Mapping[int, int]] = {3: 2, 4: 2}
     """Axis of time in activations of so many axes; others have no time."""
@@ -182,6 +185,23 @@ class Backbone(nn.Module):
             return moved
         return moved.flatten(2) if local else moved.flatten(3).mean(3)
 
+    def timed_frames(self, units: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames along each unit that are no output of a block, in place of its embedding.
+
+        Only for a network that sets `frame_size`, with ``layers="last"``.
+
+        Parameters
+        ----------
+        units : Tensor of shape (n_units, ...)
+
+        Returns
+        -------
+        frames : Tensor of shape (n_units, n_frames, frame_size)
+        times : Tensor of shape (n_units, n_frames)
+            Centres, in seconds from the beginning of the unit.
+        """
+        raise NotImplementedError(f"{type(self).__name__} makes no frames of its own.")
+
     def run_blocks(self, values: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
         """Run ``blocks[start:stop]``."""
         with at_speed():
@@ -215,6 +235,29 @@ class Backbone(nn.Module):
         """
         embedding = self.embed(values, start)
         return embedding if offsets is None else Units(embedding, offsets).mean()
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """Load tensors by their names here, or by those of a published checkpoint.
+
+        Parameters
+        ----------
+        state_dict : mapping of str to Tensor
+            As `state_dict` gives it, or as `import_state_dict` takes it.
+        strict : bool, default=True
+            Raise an error where names are missing or unknown.
+        assign : bool, default=False
+            Take the tensors themselves instead of copying their values.
+
+        Returns
+        -------
+        NamedTuple
+            ``missing_keys`` and ``unexpected_keys``, as of :class:`torch.nn.Module`.
+        """
+        if not state_dict.keys() <= self.state_dict().keys():
+            state_dict = self.import_state_dict(state_dict)
+        return super().load_state_dict(state_dict, strict, assign)
 
     def import_state_dict(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Rename the keys of a published checkpoint to this network's; ours stay."""

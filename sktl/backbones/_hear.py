@@ -8,12 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from ._base import Backbone, InputSpec
+from ._units import UnitSpan
 
 __all__ = ["PREFIX", "HearBackbone", "is_hear"]
 
 PREFIX = "hear:"
 FUNCTIONS = ("load_model", "get_scene_embeddings")
 ATTRIBUTES = ("sample_rate", "scene_embedding_size")
+TIMESTAMPS = "get_timestamp_embeddings"
 
 
 def is_hear(backbone: Any) -> bool:
@@ -40,7 +42,8 @@ class HearBackbone(Backbone):
 
     Turian et al., "HEAR: holistic evaluation of audio representations", NeurIPS 2021
     competition track; the interface is that of its common API. The module is imported, that
-    is, its code runs. Clips of different lengths are run one after the other.
+    is, its code runs. Clips of different lengths are run one after the other. Frames are its
+    timestamp embeddings, where it has them.
 
     Parameters
     ----------
@@ -70,11 +73,34 @@ class HearBackbone(Backbone):
             )
         self.blocks = nn.ModuleList([_Scene(module, model)])
         self.embedding_size = int(model.scene_embedding_size)
+        if callable(getattr(functions, TIMESTAMPS, None)):
+            size = getattr(model, "timestamp_embedding_size", None)
+            self.frame_size = None if size is None else int(size)
         self.input_spec = InputSpec("waveform", sr=int(model.sample_rate), varying=True)
 
     def front_end(self, clips: list[Tensor]) -> list[Tensor]:
         """Each clip whole, (1, n_samples)."""
         return [clip.unsqueeze(0) for clip in clips]
+
+    def unit_span(self, shape: tuple[int, ...]) -> UnitSpan:
+        """The whole clip, however short."""
+        length = shape[0] / (self.input_spec.sr or 1)
+        return UnitSpan(length, length)
+
+    def timed_frames(self, units: Tensor) -> tuple[Tensor, Tensor]:
+        """The model's timestamp embeddings, with their times in seconds."""
+        [scene] = self.blocks
+        assert isinstance(scene, _Scene)
+        module = importlib.import_module(scene.module_name)
+        made = getattr(module, TIMESTAMPS)(units, scene.model)
+        frames, times = (torch.as_tensor(part, device=units.device) for part in made)
+        if frames.ndim != 3 or times.shape != frames.shape[:2]:
+            raise ValueError(
+                f"{TIMESTAMPS} of {scene.module_name!r} gave embeddings {tuple(frames.shape)} and "
+                f"timestamps {tuple(times.shape)} of {len(units)} clips; the HEAR API asks for "
+                "(n_clips, n_timestamps, size) and (n_clips, n_timestamps)."
+            )
+        return frames.to(units.dtype), (times.double() / 1000.0).to(units.dtype)
 
 
 def _import(module: str) -> Any:

@@ -3,6 +3,7 @@
 import inspect
 import json
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -20,7 +21,7 @@ from ._hf_clap import CLAPAudio
 from ._hf_inputs import ASTInput, CLAPInput, SpeechInput, WhisperInput
 from ._hf_spectrogram import AST, WhisperEncoder
 from ._hf_speech import SpeechEncoder
-from ._state import read_state
+from ._state import read_state, refusal
 from ._weights import fill
 
 __all__ = ["PREFIX", "is_huggingface", "make_huggingface"]
@@ -247,6 +248,8 @@ def _load(
                 output_loading_info=True,
             )
     except Exception as error:
+        if (refused := refusal(error)) is not None:
+            raise WeightsError(f"pytorch_model.bin of backbone={name!r} {refused}") from error
         raise _absent(name, "model.safetensors", error) from error
     missing = sorted(set(report["missing_keys"]) - _UNUSED)
     others = sorted(key for key, *_ in report["mismatched_keys"])
@@ -270,7 +273,10 @@ def _quiet() -> Iterator[None]:
         logging.disable_progress_bar()
         _import("huggingface_hub.utils").enable_progress_bars()  # a download is worth one
     try:
-        yield
+        with warnings.catch_warnings():
+            # Advice to torch's developers, before it refuses a pickle.
+            warnings.filterwarnings("ignore", "Detected pickle protocol")
+            yield
     finally:
         logging.set_verbosity(level)
         if shows_bars:

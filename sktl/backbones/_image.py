@@ -17,7 +17,7 @@ from ._base import Backbone, InputSpec
 from ._image_stages import AUXILIARY, HEADS, cut_stages
 from ._state import read_state
 from ._units import UnitSpan
-from ._weights import WeightsFile, WeightsSource, check_weights, fill, locate
+from ._weights import WeightsFile, WeightsSource, check_weights, fill_published, locate
 
 __all__ = ["PREFIX", "ImageBackbone", "is_image"]
 
@@ -156,7 +156,7 @@ class ImageBackbone(Backbone):
         self._published = {names[id(value)]: key for key, value in own}
         self.made_from = (name, None)
         if weights is not None:
-            fill(self, self.import_state_dict(state), where)
+            fill_published(self, state, where)
             self.fixed_statistics = True
 
     @classmethod

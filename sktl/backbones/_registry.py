@@ -22,7 +22,7 @@ from ._lora import merge_lora
 from ._module import copy_module, module_spec, reinitialize, wrap_module
 from ._saved import check_fits, describe, is_saved, read_description, read_tensors
 from ._state import read_state
-from ._weights import Undrawn, check_weights, fill, locate_all
+from ._weights import Undrawn, check_weights, fill, fill_published, locate_all
 
 __all__ = ["PREFIXES", "input_kind", "make_backbone"]
 
@@ -181,7 +181,7 @@ def _from_name(name: str, weights: Any, row_shape: RowShape) -> Backbone:
         paths = locate_all(entry.source)
     state = {key: value for path in paths for key, value in read_state(path).items()}
     body.fixed_statistics = body.pretrained = True
-    fill(body, body.import_state_dict(state), " and ".join(map(str, paths)))
+    fill_published(body, state, " and ".join(map(str, paths)))
     return body
 
 
@@ -199,8 +199,9 @@ def _own_module(backbone: Any, weights: Any) -> nn.Module:
     elif weights is not None and weights != "pretrained":
         state = read_state(weights)
         if isinstance(module, Backbone):
-            state = module.import_state_dict(state)
-        fill(module, state, str(weights))
+            fill_published(module, state, str(weights))
+        else:
+            fill(module, state, str(weights))
     return module
 
 
@@ -232,6 +233,12 @@ def _fitted_backbone(estimator: Any) -> Backbone:
     body = getattr(estimator, "backbone_", None)
     if isinstance(body, Backbone):
         return body
+    if not hasattr(estimator, "backbone") and not hasattr(estimator, "steps"):
+        raise ValueError(
+            f"backbone={estimator!r} is no network estimator of this package, fitted or not; give "
+            f"one of {known_backbones()}, an nn.Module, or a fitted estimator with a backbone_, "
+            "such as FineTunedClassifier."
+        )
     raise NotFittedError(
         f"{type(estimator).__name__} as a backbone holds no trained network (backbone_); fit it "
         "first, or give the last step of a pipeline. Where it is cloned, as in a grid search, "

@@ -17,7 +17,7 @@ from torch.serialization import safe_globals
 
 from ..exceptions import WeightsError
 
-__all__ = ["read_state"]
+__all__ = ["read_state", "refusal"]
 
 # Before it, a file could run code or write into memory in spite of weights_only=True
 # (CVE-2025-32434, CVE-2026-24747).
@@ -87,14 +87,30 @@ def _load_pickle(path: Path) -> Any:
     except WeightsError:
         raise
     except Exception as error:
-        refused = re.search(r"GLOBAL (\S+)", str(error))
-        if refused and isinstance(error, pickle.UnpicklingError):
-            raise WeightsError(
-                f"{path} holds {refused[1]}, not tensors alone, and loading it could run code of "
-                "its author: refused. Let its author save the state dict with safetensors."
-            ) from error
+        if (refused := refusal(error)) is not None:
+            raise WeightsError(f"{path} {refused}") from error
         reason = type(error).__name__ if "\n" in str(error) else str(error)
         raise _unreadable(path, reason) from error
+
+
+def refusal(error: Exception) -> str | None:
+    """What to say of a pickle that torch did not load; None for an error of another kind.
+
+    torch's own words advise to load it without care.
+    """
+    if not isinstance(error, pickle.UnpicklingError):
+        return None
+    found = re.search(r"GLOBAL (\S+)", str(error))
+    if found is None:
+        return (
+            "cannot be read as weights: it is no file of tensors as torch.save writes it, or "
+            "damaged, and it may hold code, none of which was run. Remove it, or let its author "
+            "save the state dict with safetensors."
+        )
+    return (
+        f"holds {found[1]}, not tensors alone, and loading it could run code of its author: "
+        "refused. Let its author save the state dict with safetensors."
+    )
 
 
 def _check_torch(path: Path) -> None:

@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from .. import _download
 from ..exceptions import DownloadError, WeightsError
+from ._base import Backbone
 from ._state import read_state
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "WeightsSource",
     "check_weights",
     "fill",
+    "fill_published",
     "fingerprint",
     "locate",
     "locate_all",
@@ -168,21 +170,44 @@ class Undrawn(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def fill(module: nn.Module, state: Mapping[str, Tensor], where: str) -> None:
-    """Load `state` into `module`; every name and shape must fit."""
+def fill_published(body: Backbone, state: Mapping[str, Tensor], where: str) -> None:
+    """Load `state` into `body` by our names or the published ones, which messages then use."""
+    ours = body.import_state_dict(state)
+    names = {} if ours.keys() == state.keys() else _published_names(body, state, ours)
+    fill(body, ours, where, names)
+
+
+def _published_names(
+    body: Backbone, state: Mapping[str, Tensor], ours: Mapping[str, Tensor]
+) -> dict[str, str]:
+    """Names in a published file by ours, as far as they are known."""
+    export = getattr(body, "export_state_dict", dict)
+    names = {key: next(iter(export({key: value}))) for key, value in body.state_dict().items()}
+    found = {id(value): key for key, value in state.items()}
+    return names | {key: found[id(value)] for key, value in ours.items() if id(value) in found}
+
+
+def fill(
+    module: nn.Module,
+    state: Mapping[str, Tensor],
+    where: str,
+    names: Mapping[str, str] | None = None,
+) -> None:
+    """Load `state` into `module`; every name and shape must fit. Messages call them by `names`."""
+    told = {name: name for name in (*module.state_dict(), *state)} | dict(names or {})
     expected = module.state_dict()
     # Counters of BatchNorm, absent from converted checkpoints and unused with fixed momentum.
     counters = {name for name in expected if name.endswith("num_batches_tracked")}
-    missing = [name for name in expected if name not in state and name not in counters]
-    unexpected = [name for name in state if name not in expected]
+    missing = [told[name] for name in expected if name not in state and name not in counters]
+    unexpected = [told[name] for name in state if name not in expected]
     both = [(name, state[name], expected[name]) for name in expected if name in state]
     wrong = [
-        f"{name} is {tuple(found.shape)} instead of {tuple(value.shape)}"
+        f"{told[name]} is {tuple(found.shape)} instead of {tuple(value.shape)}"
         for name, found, value in both
         if found.shape != value.shape
     ]
     other = [
-        f"{name} is {found.dtype} instead of {value.dtype}"
+        f"{told[name]} is {found.dtype} instead of {value.dtype}"
         for name, found, value in both
         if _kind(found) != _kind(value) and name not in counters
     ]

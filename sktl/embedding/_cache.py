@@ -63,6 +63,7 @@ class RowStore:
 
     def __init__(self, folder: str | os.PathLike[str], context: str) -> None:
         digest = hashlib.sha256(f"{version('sktl')} {context}".encode()).hexdigest()[:32]
+        self._given = folder
         self.folder = Path(folder) / "sktl-rows" / digest
         self._parts = self.folder / "parts"
         self._is_tidy = False
@@ -84,7 +85,7 @@ class RowStore:
         path = self.path(key)
         try:
             contents = memoryview(path.read_bytes())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         array, digest = contents[:-_DIGEST_BYTES], contents[-_DIGEST_BYTES:]
         if digest != _digest(path, array):
@@ -98,8 +99,14 @@ class RowStore:
         file = io.BytesIO()
         np.save(file, value, allow_pickle=False)
         file.write(_digest(path, file.getbuffer()))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._parts.mkdir(exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._parts.mkdir(exist_ok=True)
+        except OSError as error:
+            raise ValueError(
+                f"memory={os.fspath(self._given)!r} is no folder that can be made or written to "
+                f"({error}); give another path, ':memory:' or None."
+            ) from error
         try:
             part.write_bytes(file.getbuffer())
             os.replace(part, path)

@@ -59,6 +59,10 @@ class LayerPooling:
 
         Without pooling, (n_units, n_frames, 1 + n_features), see `unit_frames`.
         """
+        if self.pooling is None and self.layers is None and body.frame_size is not None:
+            assert isinstance(values, Tensor)
+            frames, times = body.timed_frames(values)
+            return torch.cat([times.unsqueeze(2), frames], dim=2).float()
         outputs = self._outputs(body, values)
         if self.pooling is None:
             assert isinstance(values, Tensor)
@@ -91,7 +95,8 @@ class LayerPooling:
     def widths(self, body: Backbone, row_shape: tuple[int, ...] | None) -> list[int]:
         """Features of each layer, on rows of this shape."""
         if self.layers is None:
-            return [body.embedding_size]
+            frame_size = body.frame_size if self.pooling is None else None
+            return [frame_size or body.embedding_size]
         outputs = self._outputs(body, _example_unit(body, row_shape))
         return [self._frames(body, output).shape[2] for output in outputs]
 

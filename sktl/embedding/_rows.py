@@ -66,13 +66,29 @@ def check_rows(
     if spec.kind == "waveform":
         sr = cast(float, spec.sr)
         return validate_clips(estimator, X, sr=sr, reset=reset, n_jobs=n_jobs, on_error=on_error)
-    X = check_array_rows(estimator, X, reset=reset)
+    try:
+        X = check_array_rows(estimator, X, reset=reset)
+    except ValueError as error:
+        if "inhomogeneous" not in str(error):  # numpy's word for rows of several shapes
+            raise
+        raise _of_several_shapes(spec) from error
     if spec.kind == "spectrogram" and X.ndim != 3:
         raise ValueError(
             f"X has shape {X.shape}, but this network takes spectrograms: give an array of shape "
             "(n, n_bands, n_frames), as MelSpectrogram(duration=...) makes it."
         )
     return X
+
+
+def _of_several_shapes(spec: InputSpec) -> ValueError:
+    takes, shape, step = "rows of numbers", "(n, n_features)", "MFCC()"
+    if spec.kind == "spectrogram":
+        takes, shape = "spectrograms", "(n, n_bands, n_frames)"
+        step = "MelSpectrogram(duration=<seconds>)"
+    return ValueError(
+        f"This network takes {takes} of one shape, but the rows of X, as those of a list of clips, "
+        f"have several: give X as an array {shape}, or clips to {step} in a Pipeline before it."
+    )
 
 
 def chunks(

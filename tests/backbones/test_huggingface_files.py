@@ -70,7 +70,14 @@ def test_a_pickle_that_could_run_code_is_refused(folder, tmp_path):
     (folder / "model.safetensors").unlink()
     bomb = Bomb(tmp_path / "exploded")
     torch.save({"bomb": bomb}, folder / "pytorch_model.bin")
-    with pytest.raises(WeightsError, match=r"no model\.safetensors that can be read"):
+    told = r"^pytorch_model\.bin of backbone='hf:.*' holds \w+\.mkdir, not tensors alone.*refused"
+    with pytest.raises(WeightsError, match=told) as caught:
+        make_backbone(f"hf:{folder}")
+    assert "weights_only" not in str(caught.value)
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps({"bomb": bomb}, protocol=4))
+    with pytest.raises(
+        WeightsError, match=r"is no file of tensors .* may hold code, none of which"
+    ):
         make_backbone(f"hf:{folder}")
     (tmp_path / "bomb.pt").write_bytes(pickle.dumps(bomb))
     with pytest.raises(WeightsError, match=r"refused|cannot be read"):

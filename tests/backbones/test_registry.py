@@ -7,6 +7,8 @@ import torch
 from safetensors.torch import save_file
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from sktl.backbones import (
@@ -34,6 +36,9 @@ def ones():
 
 class Estimator(BaseEstimator):
     """Like a network estimator: `fit` leaves `backbone_`."""
+
+    def __init__(self, backbone="mlp"):
+        self.backbone = backbone
 
     def fit(self, width=2):
         self.backbone_ = MLP(3, hidden=(width,))
@@ -231,3 +236,9 @@ def test_where_weights_are_read_none_are_drawn():
     make_backbone("speech-mini", weights=None)
     assert not torch.equal(torch.get_rng_state(), before)
     torch.set_rng_state(before)
+
+
+@pytest.mark.parametrize("estimator", [LogisticRegression(), FrozenEstimator(LogisticRegression())])
+def test_an_estimator_without_a_network_is_not_told_to_be_fitted(estimator):
+    with pytest.raises(ValueError, match=r"LogisticRegression\(.* is no network estimator of this"):
+        make_backbone(estimator)

@@ -64,6 +64,19 @@ def test_as_weights(bomb, tmp_path, name, backbone):
             make_backbone(backbone, weights=weights, row_shape=(3,))
 
 
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+def test_a_plain_pickle_is_told_to_be_no_file_of_tensors(tmp_path, protocol):
+    content = pickle.dumps({"weight": Bomb(tmp_path / "exploded")}, protocol=protocol)
+    (tmp_path / "w.pth").write_bytes(content)
+    with pytest.raises(
+        WeightsError, match=r"w\.pth .*not tensors alone|no file of tensors"
+    ) as told:
+        make_backbone("yamnet", weights=tmp_path / "w.pth")
+    assert "code" in str(told.value)
+    assert "weights_only" not in str(told.value)
+    assert not (tmp_path / "exploded").exists()
+
+
 @pytest.mark.parametrize("estimator", [PretrainedEmbedding, FineTunedClassifier])
 def test_as_weights_of_an_estimator(bomb, tmp_path, estimator):
     model = estimator("yamnet", weights=bomb(tmp_path / "w.pth"))

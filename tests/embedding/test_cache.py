@@ -182,3 +182,12 @@ def test_what_is_no_place_is_refused(memory):
 def test_opening_makes_no_folder(tmp_path):
     open_store(tmp_path / "new", "c").get(row_key(np.zeros(1)))
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_folder_that_cannot_be_made_is_told_by_the_name_of_the_argument(tmp_path, place):
+    (tmp_path / "file").write_text("")
+    store = open_store(tmp_path / place, "c")
+    assert store.get(row_key(np.zeros(1))) is None
+    with pytest.raises(ValueError, match=rf"memory='.*{place}' is no folder that can be made or"):
+        store.put(row_key(np.zeros(1)), np.zeros(1))

@@ -5,8 +5,10 @@ import pytest
 import torch
 from sklearn.base import BaseEstimator
 
+from sktl import PretrainedEmbedding
+from sktl._random import torch_seed
 from sktl.audio import Clips
-from sktl.backbones import Backbone, InputSpec
+from sktl.backbones import Backbone, InputSpec, make_backbone, save_backbone
 from sktl.backbones._units import over_groups
 from sktl.embedding._cache import RowStore
 from sktl.embedding._rows import (
@@ -213,3 +215,26 @@ def test_a_chunk_of_unreadable_rows_alone_has_no_units(tmp_path, mixed, stored):
     [first, missing] = [part.mean() for part in parts]
     assert first[0].item() == clips_of(5)[0].sum()
     assert missing.isnan().all()
+
+
+@pytest.mark.parametrize(
+    ("name", "row_shape", "told"),
+    [
+        (
+            "cnn",
+            (4, 5),
+            r"takes spectrograms .* list of clips, have several: .*clips to MelSpectrogram\(",
+        ),
+        (
+            "mlp",
+            (5,),
+            r"takes rows of numbers .* list of clips, have several: .*clips to MFCC\(\) in a",
+        ),
+    ],
+)
+def test_clips_of_several_lengths_are_refused_in_words(tmp_path, name, row_shape, told):
+    path = tmp_path / "saved.safetensors"
+    with torch_seed(0):
+        save_backbone(make_backbone(name, row_shape=row_shape), path)
+    with pytest.raises(ValueError, match=told):
+        PretrainedEmbedding(path).fit([np.zeros(5), np.zeros(6)])
