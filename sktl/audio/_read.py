@@ -36,7 +36,7 @@ def load_audio(path: Path, sr: float) -> np.ndarray:
         If the file is missing, cannot be decoded, holds no samples, or holds fewer than its
         header announces; if its header contradicts itself, or a page of an OGG file is
         damaged. A WAV file of unknown length, as programs write it to a pipe, is read to its
-        end; an MP3 file without a Xing tag announces nothing.
+        end; so is an MP3 file of constant bit rate that has no Xing tag.
 
     Examples
     --------

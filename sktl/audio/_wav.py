@@ -101,7 +101,9 @@ def _parse(data: bytes) -> Samples | None:
         elif size % 2 or not _is_ignored(name, data[position : position + size], encoding):
             return None
         position += size
-    return samples if position in (end, end - 1) else None
+    if position == end - 1 and data[position] == 0:  # makes the last chunk even
+        position = end
+    return samples if position == end else None
 
 
 def _is_ignored(name: bytes, body: bytes, encoding: Encoding | None) -> bool:
