@@ -230,7 +230,8 @@ def _whisper_to_db(rows: Iterable[np.ndarray]) -> Iterable[np.ndarray]:
     return (40.0 * row - 40.0 for row in rows)
 
 
-BOTH = ("dense", "FSDD")
+RAGGED = ("FSDD",)
+BOTH = ("dense", *RAGGED)
 ALL = ("mel", "mfcc", "lpc")
 PEERS = (
     Peer(OURS, _ours, features=ALL, data=BOTH, threads=True, gpu=True),
@@ -238,11 +239,11 @@ PEERS = (
     Peer("librosa, mel matrix cached", _librosa_cached, data=BOTH, threads=True),
     Peer("librosa, one batch", _librosa_batch, floor="batch"),
     Peer("librosa, float32", _librosa_lpc_float32, features=("lpc",)),
-    Peer("python_speech_features", _python_speech_features, ("mel",), adapt=_transposed),
-    Peer("python_speech_features", _python_speech_features, ("mfcc",), adapt=_natural_log_to_db),
-    Peer("spafe", _spafe, ("mel", "lpc"), adapt=_transposed),
-    Peer("spafe", _spafe, ("mfcc",), adapt=_natural_log_to_db),
-    Peer("audioflux", _audioflux, ("mel",)),
+    Peer("python_speech_features", _python_speech_features, ("mel",), BOTH, _transposed),
+    Peer("python_speech_features", _python_speech_features, ("mfcc",), BOTH, _natural_log_to_db),
+    Peer("spafe", _spafe, ("mel", "lpc"), BOTH, _transposed),
+    Peer("spafe", _spafe, ("mfcc",), BOTH, _natural_log_to_db),
+    Peer("audioflux", _audioflux, ("mel",), BOTH),
     Peer(
         "asrfront (Whisper's log-mel)",
         _asrfront,

@@ -7,7 +7,7 @@ import librosa
 import numpy as np
 import torch
 from _cases import Case
-from _peers import AMIN, BOTH, Peer, Task
+from _peers import AMIN, BOTH, RAGGED, Peer, Task
 from _reference import TOP_DB
 from scipy.fft import dct
 from torch import Tensor
@@ -126,6 +126,10 @@ def _time_last(batch: np.ndarray) -> Iterable[np.ndarray]:
     return batch[:, 0].swapaxes(-1, -2)
 
 
+def _each_time_last(rows: Iterable[np.ndarray]) -> Iterable[np.ndarray]:
+    return (row[0].T for row in rows)
+
+
 def _batched(name: str, make: Callable[[Task], Compute], **options: Any) -> Peer:
     def build(task: Task) -> Callable[[], Any]:
         return _whole_batch(task, make(task))
@@ -133,14 +137,19 @@ def _batched(name: str, make: Callable[[Task], Compute], **options: Any) -> Peer
     return Peer(name, build, threads=True, torch_threads=True, gpu=True, **options)
 
 
-def _torchaudio_clips(task: Task) -> Callable[[], Any]:
-    return _each_clip(task, _torchaudio(task))
+def _by_clip(name: str, make: Callable[[Task], Compute], **options: Any) -> Peer:
+    def build(task: Task) -> Callable[[], Any]:
+        return _each_clip(task, make(task))
+
+    return Peer(f"{name}, clip by clip", build, gpu=True, **options)
 
 
 TORCH_PEERS = (
     _batched("torchaudio, one batch", _torchaudio),
-    Peer("torchaudio, clip by clip", _torchaudio_clips, data=BOTH, gpu=True),
+    _by_clip("torchaudio", _torchaudio, data=BOTH),
     _batched("nnAudio", _nnaudio),
+    _by_clip("nnAudio", _nnaudio, data=RAGGED),
     _batched("torchlibrosa", _torchlibrosa, features=("mel",), adapt=_time_last, floor="batch"),
+    _by_clip("torchlibrosa", _torchlibrosa, features=("mel",), data=RAGGED, adapt=_each_time_last),
     _batched("torch.stft and a matrix product", _plain),
 )

@@ -63,6 +63,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", help="networks")
     parser.add_argument("--output", type=Path, help="file for the tables")
     options = parser.parse_args()
+    if options.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: torch finds no CUDA device here")
     if options.device == "cuda":
         options.threads = [1]
     return options

@@ -57,6 +57,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="few short clips, one thread")
     parser.add_argument("--output", type=Path, help="file for the tables")
     options = parser.parse_args()
+    if options.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: torch finds no CUDA device here")
     options.threads = [1] if options.device == "cuda" else sorted({1, *options.threads})
     if options.quick:
         options.rounds, options.threads = 2, [1]

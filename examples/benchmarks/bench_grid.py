@@ -108,6 +108,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="2 values of λ, clips of 1 s, 1 epoch")
     parser.add_argument("--output", type=Path, help="file for the tables")
     options = parser.parse_args()
+    if options.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: torch finds no CUDA device here")
     if options.quick:
         options.epochs, options.seconds = 1, 1.0
     return options

@@ -88,6 +88,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="does it run? two rounds of few rows")
     parser.add_argument("--output", type=Path, help="file for the tables")
     options = parser.parse_args()
+    if options.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: torch finds no CUDA device here")
     if options.quick:
         options.rounds, options.rows = 2, options.batch_size
     if options.rows and options.rows % options.batch_size:
