@@ -111,4 +111,12 @@ def resolve_device(device: "str | torch.device") -> "torch.device":
             f"device={device!r} but torch sees {torch.cuda.device_count()} CUDA devices; "
             "give device='auto' or 'cpu'."
         )
+    if resolved.type not in ("cpu", "cuda", "meta"):
+        try:
+            torch.empty(0, device=resolved)
+        except (RuntimeError, AssertionError, ImportError) as error:
+            reason = str(error).partition("\n")[0].partition(". ")[0]
+            raise ValueError(
+                f"device={device!r} cannot be used here ({reason}); give device='auto' or 'cpu'."
+            ) from error
     return resolved

@@ -82,6 +82,7 @@ def test_a_gpu_is_taken_by_name():
         (None, "device=None is not a device"),
         (3.5, "device=3.5 is not a device"),
         ("cuda:99", r"device='cuda:99' but torch sees \d+ CUDA devices; give device='auto'"),
+        ("xla", "device='xla' cannot be used here"),
     ],
 )
 def test_what_is_no_device_here_is_refused(device, message):

@@ -103,6 +103,7 @@ class FrameFeatures(TransformerMixin, BaseEstimator):
         self : estimator
         """
         self._check_settings()
+        resolve_device(self.device)
         self._validate_clips(X, reset=True)
         return self
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -11,13 +12,13 @@ __all__ = ["Framing", "check_waveforms"]
 
 
 def check_waveforms(y: Tensor) -> Tensor:
-    """Refuse anything but a floating-point tensor with at least one sample."""
+    """Refuse anything but a floating-point tensor with at least one sample; half are widened."""
     if not isinstance(y, Tensor) or not y.is_floating_point():
         kind = f"tensor of {y.dtype}" if isinstance(y, Tensor) else type(y).__name__
         raise TypeError(f"y is a {kind}; give a floating-point torch tensor.")
     if y.ndim == 0 or y.shape[-1] == 0:
         raise ValueError(f"y has shape {tuple(y.shape)}; give (..., n_samples), n_samples >= 1.")
-    return y
+    return y if y.dtype in (torch.float32, torch.float64) else y.float()
 
 
 @dataclass(frozen=True)

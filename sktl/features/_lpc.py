@@ -34,8 +34,8 @@ def lpc(
     Parameters
     ----------
     y : Tensor of shape (..., n_samples)
-        Waveforms, float32 or float64. The computation always runs in float64, and can be
-        differentiated.
+        Waveforms, float32 or float64 (half precision becomes float32). The computation always
+        runs in float64, and can be differentiated.
     order, frame_length, hop_length, center
         As in `LPC`.
 
@@ -59,7 +59,7 @@ def lpc(
     >>> lpc(y, order=1, center=False).round(decimals=3)
     tensor([[-0.9940]], dtype=torch.float64)
     """
-    check_waveforms(y)
+    y = check_waveforms(y)
     _check_order(order, frame_length)
     framing = Framing(frame_length, hop_length, center)
     return run_waveforms(y, LPCPlan(y.dtype, y.device, framing, order))

@@ -51,7 +51,7 @@ def mel_spectrogram(
     ----------
     y : Tensor of shape (..., n_samples)
         Waveforms, float32 or float64; the computation runs in their dtype, on their device,
-        and can be differentiated.
+        and can be differentiated. Half precision is computed in float32.
     sr, n_fft, win_length, hop_length, window, center, n_mels, fmin, fmax, htk, norm, power
         As in `MelSpectrogram`.
     ref, amin, top_db
@@ -69,7 +69,7 @@ def mel_spectrogram(
     >>> mel_spectrogram(torch.zeros(2, 16000), sr=16000, n_mels=40).shape
     torch.Size([2, 40, 101])
     """
-    check_waveforms(y)
+    y = check_waveforms(y)
     plan = MelPlan(
         y.dtype,
         y.device,

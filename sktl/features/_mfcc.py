@@ -40,7 +40,7 @@ def mfcc(
     ----------
     y : Tensor of shape (..., n_samples)
         Waveforms, float32 or float64; the computation runs in their dtype, on their device,
-        and can be differentiated.
+        and can be differentiated. Half precision is computed in float32.
     sr, n_mfcc, dct_type, norm, lifter, mel_norm
         As in `MFCC`.
     **mel_options
@@ -57,7 +57,7 @@ def mfcc(
     >>> mfcc(torch.zeros(2, 16000), n_mfcc=13, n_mels=40).shape
     torch.Size([2, 13, 101])
     """
-    check_waveforms(y)
+    y = check_waveforms(y)
     plan = MFCCPlan(
         y.dtype,
         y.device,

@@ -307,3 +307,9 @@ def test_a_power_that_overflows_is_not_blamed_on_the_clips(feature, dtype, power
     advice = ", or dtype='float64'" if dtype == "float32" else ""
     with pytest.raises(ValueError, match=rf"for {dtype}: give a smaller `power`{advice}\.$"):
         feature(power=power, dtype=dtype).fit_transform([clip])
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "xla", "tpu9"])
+def test_a_device_that_is_not_there_is_refused_before_work(device):
+    with pytest.raises(ValueError, match=f"device='{device}'"):
+        MFCC(device=device).fit([np.zeros(1000)])

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from sktl.features import lpc, mel_spectrogram, mfcc
 from sktl.features._frames import Framing, check_waveforms
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*slated for removal:DeprecationWarning")
@@ -43,3 +44,12 @@ def test_anything_but_floating_tensors_is_refused(y):
 def test_waveforms_without_samples_are_refused(y):
     with pytest.raises(ValueError, match="n_samples >= 1"):
         check_waveforms(y)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("function", [mel_spectrogram, mfcc, lpc])
+def test_half_precision_is_computed_in_float32(function, dtype):
+    y = torch.randn(1200, generator=torch.Generator().manual_seed(0)).to(dtype)
+    made = function(y)
+    assert made.dtype == torch.float32
+    assert torch.equal(made, function(y.float()))
