@@ -90,6 +90,7 @@ def main() -> None:
                 continue
             _measure(report, case, options, Path(folder) / f"rows of {name}")
         if not options.quick and "yamnet" in (options.only or ["yamnet"]):
+            _measure_heads(report, options, Path(folder))
             options.clips, options.seconds = 400, np.inf
             _measure_one_more(report, _yamnet(options, Path(folder)), options)
     report.heading("Calibration")
@@ -204,6 +205,14 @@ def _measure(report: Report, case: Case, options: argparse.Namespace, folder: Pa
     _report(report, case, results, wall)
 
 
+def _measure_heads(report: Report, options: argparse.Namespace, folder: Path) -> None:
+    """The deepest cut alone, for as many epochs as users give."""
+    case = _yamnet(options, folder)
+    case.title, case.depths = f"Heads alone: {case.title}", ["all"]
+    longer = argparse.Namespace(**{**vars(options), "epochs": 20})
+    _measure(report, case, longer, folder / "rows of heads")
+
+
 def _measure_one_more(report: Report, case: Case, options: argparse.Namespace) -> None:
     """A fit and a score in the first fold, when all rows are kept already."""
     report.heading(f"One candidate more: {case.title}")
@@ -284,7 +293,8 @@ def _report(
         )
         for value in case.depths
     ]
-    rows.append(_row("all four", {way: float(each.sum()) for way, each in spent.items()}))
+    if len(rows) > 1:
+        rows.append(_row("all four", {way: float(each.sum()) for way, each in spent.items()}))
     rows.append(_row("the search, wall-clock", wall))
     report.table(header, rows)
 

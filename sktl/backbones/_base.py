@@ -116,6 +116,8 @@ class Backbone(nn.Module):
     unit_axes: tuple[int, int] | None = None
     time_axis: ClassVar[Mapping[int, int]] = {3: 2, 4: 2}
     """Axis of time in activations of so many axes; others have no time."""
+    uses_linear: ClassVar[bool] = True
+    """Whether blocks may call ``functional.linear``, which `run_blocks` then makes faster."""
     masks_padding: bool = False
     """Whether `run_ragged` runs units of several lengths at once, as if each were alone."""
     made_from: tuple[str, tuple[int, ...] | None] | None = None
@@ -204,7 +206,7 @@ class Backbone(nn.Module):
 
     def run_blocks(self, values: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
         """Run ``blocks[start:stop]``."""
-        with at_speed():
+        with at_speed(self.uses_linear):
             for block in list(self.blocks)[start:stop]:  # a slice would be a new module
                 values = block(values)
         return values

@@ -71,10 +71,13 @@ def can_fuse(*tensors: Tensor) -> bool:
     )
 
 
-def at_speed() -> AbstractContextManager[Any]:
-    """Context in which layers run: they multiply by `linear`, unless they learn."""
+def at_speed(uses_linear: bool = True) -> AbstractContextManager[Any]:
+    """Context in which layers run: if any of them may, they multiply by `linear`, unless they learn.
+
+    It is asked of every call of torch, which a network of many small steps need not wait for.
+    """
     keep_freed_memory()
-    if torch.is_grad_enabled() or not prefers_onednn():
+    if not uses_linear or torch.is_grad_enabled() or not prefers_onednn():
         return nullcontext()
     return _Linear()
 

@@ -101,6 +101,7 @@ class YAMNet(Backbone):
     input_spec = InputSpec("waveform", sr=patches.sr, min_samples=patches.patch_samples)
     unit_axes = (1, 2)
     embedding_size = 1024
+    uses_linear = False
 
     def __init__(self) -> None:
         super().__init__()
