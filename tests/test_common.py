@@ -55,8 +55,9 @@ NETWORKS = [
     MultiTaskClassifier(**QUICK),
     DomainAdaptiveClassifier(lambda_coral=1.0, lambda_entropy=0.1, **QUICK),
     DANNClassifier(**QUICK),
-    DANNClassifier(conditional=True, **QUICK),
+    DANNClassifier(conditional=True, entropy_weighting=True, **QUICK),
     MMDAligner(**QUICK),
+    DomainAdaptiveClassifier(lambda_jmmd=1.0, lambda_mcc=0.1, lambda_mdd=1.0, **QUICK),
 ]
 ADAPTIVE = NETWORKS[3:]
 ids = [f"{type(e).__name__}{i}" for i, e in enumerate(NETWORKS)]
@@ -181,12 +182,17 @@ def test_masked_target_rows_are_no_errors_in_the_score(estimator, data):
 
 
 @each_network
-def test_domains_of_any_value_are_told_by_their_sign(estimator, data):
+def test_of_several_domains_the_sign_tells_whose_labels_are_read(estimator, data):
     X, y, sample_domain = data
     several = np.where(sample_domain > 0, np.arange(90) % 2, -1 - np.arange(90) % 3)
-    two = clone(estimator).fit(X, y, sample_domain=sample_domain)
-    many = clone(estimator).fit(X, y, sample_domain=several)
-    np.testing.assert_array_equal(many.predict_proba(X), two.predict_proba(X))
+    if estimator not in ADAPTIVE:
+        two = clone(estimator).fit(X, y, sample_domain=sample_domain)
+        many = clone(estimator).fit(X, y, sample_domain=several)
+        np.testing.assert_array_equal(many.predict_proba(X), two.predict_proba(X))
+        return
+    masked = np.where(several < 0, -1, y)
+    told, untold = (clone(estimator).fit(X, labels, several) for labels in (y, masked))
+    np.testing.assert_array_equal(told.predict_proba(X), untold.predict_proba(X))
 
 
 @each_network
@@ -237,6 +243,9 @@ def test_domains_that_mean_nothing_are_refused(estimator, data, sample_domain, m
         (DomainAdaptiveClassifier, "lambda_mmd"),
         (DomainAdaptiveClassifier, "lambda_coral"),
         (DomainAdaptiveClassifier, "lambda_entropy"),
+        (DomainAdaptiveClassifier, "lambda_jmmd"),
+        (DomainAdaptiveClassifier, "lambda_mcc"),
+        (DomainAdaptiveClassifier, "lambda_mdd"),
     ],
 )
 def test_each_lambda_changes_the_body_and_zero_is_source_only(data, cls, name):

@@ -72,9 +72,9 @@ def can_fuse(*tensors: Tensor) -> bool:
 
 
 def at_speed(uses_linear: bool = True) -> AbstractContextManager[Any]:
-    """Context in which layers run: if any of them may, they multiply by `linear`, unless they learn.
+    """Context in which layers run: they multiply by `linear`, unless they learn.
 
-    It is asked of every call of torch, which a network of many small steps need not wait for.
+    Every call of torch is held up by it a little, which is in vain where none is linear.
     """
     keep_freed_memory()
     if not uses_linear or torch.is_grad_enabled() or not prefers_onednn():

@@ -29,7 +29,9 @@ from ._labels import (
     check_labels,
     check_weights,
     class_indices,
+    is_masked,
     is_one_class,
+    number_domains,
 )
 from ._net import TransferNet
 from ._objective import Objective
@@ -61,9 +63,17 @@ class NetworkClassifier(NetworkPredictor):
         """What to minimise; the base trains on source rows alone."""
         return Objective(l2_sp=self.l2_sp, label_smoothing=self.label_smoothing)
 
+    def _adversaries(self) -> tuple[str, ...]:
+        """Parts of the network that learn against the body."""
+        return ()
+
     def _discriminator_hidden(self) -> tuple[int, ...] | None:
-        """Hidden widths of the domain classifier; None for no domain classifier."""
+        """Hidden widths of the adversaries; None where there are none."""
         return None
+
+    def _reads_target_labels(self) -> bool:
+        """Whether labels of target rows count where they are known."""
+        return False
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -81,7 +91,8 @@ class NetworkClassifier(NetworkPredictor):
         X : array-like of shape (n, ...) or sequence of clips or paths of length n
             Rows; what they may be depends on the backbone.
         y : array-like of shape (n,)
-            Labels. Those of target rows are never read: mask them with -1 or anything.
+            Labels. Those of target rows are never read, unless an estimator is told to by
+            ``use_target_labels=True``: mask them with -1 or anything.
         sample_domain : array-like of int of shape (n,), default=None
             0 and above for source rows, below 0 for target rows; None for source only.
         sample_weight : array-like of shape (n,), default=None
@@ -121,6 +132,8 @@ class NetworkClassifier(NetworkPredictor):
             is_solved(settings, n_frozen, len(body.blocks))
             check_augment(self.augment, data.rows, seed)
             plan = self._complete(plan, data.classes, n_frozen)
+            if "discriminator" in plan.adversaries:
+                plan = replace(plan, domains=data.domains)
             continued = self.warm_start and classes is None and self._continues(plan)
             module = self.net_.module_ if continued else build_module(plan, body)
             drawn = torch.get_rng_state()
@@ -221,17 +234,18 @@ class NetworkClassifier(NetworkPredictor):
         sample_domain: Any,
         sample_weight: Any,
         groups: Any,
-        classes: Classes | None,
+        given: Classes | None,
     ) -> tuple[Data, Objective]:
         """Keep the rows that count: weighted ones, and target rows if they are of use."""
         n = len(rows)
-        source = is_source(check_sample_domain(sample_domain, n), allow_all_target=False)
+        domain = check_sample_domain(sample_domain, n)
+        source = is_source(domain, allow_all_target=False)
         y, labelled = self._check_labels(y, source)
         weight = check_weights(sample_weight, n, labelled)
         objective = self._objective()
         of_use = objective.takes_target or self.batch_norm == "adapt"
         keep = np.flatnonzero((weight > 0) & (labelled | (~source & of_use)))
-        source, y, weight = source[keep], y[keep], weight[keep]
+        source, y, weight, domain = source[keep], y[keep], weight[keep], domain[keep]
         if groups is not None:
             groups = column_or_1d(groups)
             check_consistent_length(rows, groups)
@@ -243,10 +257,25 @@ class NetworkClassifier(NetworkPredictor):
                 NoAdaptationWarning,
                 stacklevel=5,
             )
-        labels, weight, classes = self._encode(y, source, weight, classes)
+        known = self._known_targets(y, source)
+        labels, weight, classes = self._encode(
+            y, source if known is None else source | known, weight, given
+        )
         if len(keep) < n:
             rows = rows.take(keep) if isinstance(rows, Clips) else rows[keep]
-        return Data(rows, labels, weight, source, classes, groups, keep), objective
+        data = Data(rows, labels, weight, source, classes, groups, keep, known=known)
+        if objective.adapts and not source.all():
+            goes_on = given is not None and hasattr(self, "net_")
+            numbers, domains = number_domains(domain, self._plan.domains if goes_on else None)
+            if len(domains) > 2:
+                data.domain, data.domains = numbers, domains
+        return data, objective
+
+    def _known_targets(self, y: np.ndarray, source: np.ndarray) -> np.ndarray | None:
+        """Target rows whose label counts; None where none is looked at."""
+        if not self._reads_target_labels() or source.all():
+            return None
+        return ~source & ~is_masked(y, source, np.unique(y[source]))
 
     def _check_labels(self, y: Any, source: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Labels as an array, and whether each row has one that is read."""
@@ -281,6 +310,7 @@ class NetworkClassifier(NetworkPredictor):
             lora_from=n_frozen if self.lora is not None else 0,
             classes=as_tuple(classes),
             head=self.head,
+            adversaries=self._adversaries(),
             discriminator_hidden=self._discriminator_hidden(),
             conditional=self._objective().conditional,
         )

@@ -37,10 +37,16 @@ class RowSet(Dataset):
         In a batch whose rows are mixed: with which ones.
     teacher : Tensor of shape (n_rows, n_classes) or None
         Logits of a teacher.
+    domain : LongTensor of shape (n_rows,) or None
+        Number of each row's domain, where there are more than two.
+    known : BoolTensor of shape (n_rows,) or None
+        True for target rows whose label is read.
     """
 
     mix: Any = None
     teacher: Tensor | None = None
+    domain: Tensor | None = None
+    known: Tensor | None = None
 
     def __init__(
         self,
@@ -61,6 +67,12 @@ class RowSet(Dataset):
     def __len__(self) -> int:
         return len(self.y)
 
+    @property
+    def further(self) -> dict[str, Tensor]:
+        """What is known besides of each row, by name."""
+        found = {name: getattr(self, name) for name in ("teacher", "domain", "known")}
+        return {name: values for name, values in found.items() if values is not None}
+
     def take(self, index: Tensor, n_source: int | None = None) -> "RowSet":
         """Rows `index`, in that order."""
         return self.at(index, self.units.take(index), n_source)
@@ -75,8 +87,8 @@ class RowSet(Dataset):
             self.start,
             n_source,
         )
-        if self.teacher is not None:
-            rows.teacher = self.teacher.index_select(0, index)
+        for name, values in self.further.items():
+            setattr(rows, name, values.index_select(0, index))
         return rows
 
     def with_units(self, units: Units) -> "RowSet":

@@ -46,7 +46,12 @@ class Plan:
     """Whether tasks are weighted by their uncertainty."""
     head: Head = "linear"
     discriminator_hidden: tuple[int, ...] | None = None
+    """Widths of the adversaries; None where there are none."""
+    adversaries: tuple[str, ...] = ()
+    """Which: "discriminator", "rival"."""
     conditional: bool = False
+    domains: tuple[int, ...] | None = None
+    """All that there are, where they are more than two."""
     lora: int | None = None
     """Rank of the adapters, in all blocks from `lora_from` on."""
     lora_from: int = 0
@@ -155,22 +160,33 @@ def build_module(plan: Plan, body: Backbone) -> TransferModule:
     if plan.lora is not None:
         add_lora(body, plan.lora, plan.lora_from)
     width = body.embedding_size
-    discriminator = None
-    if plan.discriminator_hidden is not None:
-        n_inputs = width * len(plan.classes) if plan.conditional else width
-        discriminator = make_discriminator(n_inputs, plan.discriminator_hidden)
+    adversaries = _make_adversaries(plan, width)
     head: nn.Module
     if plan.tasks is None:
         head = make_head(plan.head, width, len(plan.classes))
     else:
         heads = [make_head(plan.head, width, size) for size in plan.tasks]
         head = TaskHeads(heads, plan.tasks, plan.uncertain)
-    module = TransferModule(body, head, plan.scaler_shape, plan.scale_embedding, discriminator)
+    module = TransferModule(body, head, plan.scaler_shape, plan.scale_embedding, **adversaries)
     module.to(plan.dtype)
     if plan.start is not None:
         module.input_scaler.load_state_dict(plan.start)
         module.scales_input_as_given = True
     return module
+
+
+def _make_adversaries(plan: Plan, width: int) -> dict[str, nn.Module]:
+    hidden, n_classes = plan.discriminator_hidden or (), len(plan.classes)
+    n_domains = 1 if plan.domains is None else len(plan.domains)
+    sizes = {
+        "discriminator": (width * n_classes if plan.conditional else width, n_domains),
+        "rival": (width, n_classes),
+    }
+    return {
+        name: make_discriminator(n_inputs, hidden, n_outputs)
+        for name, (n_inputs, n_outputs) in sizes.items()
+        if name in plan.adversaries
+    }
 
 
 def name_of(backbone: Any) -> str:

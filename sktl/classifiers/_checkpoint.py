@@ -47,9 +47,9 @@ def fit_name(settings: str, rows: RowSet, split: Iterable[np.ndarray] = ()) -> s
     groups = values.groups if isinstance(values, Ragged) else (values,)
     order = (values.order,) if isinstance(values, Ragged) else ()
     offsets = () if rows.units.offsets is None else (rows.units.offsets,)
-    taught = () if rows.teacher is None else (rows.teacher,)
+    further = rows.further.values()
     parts = (torch.as_tensor(part) for part in split)
-    for tensor in (*groups, *order, *offsets, rows.y, rows.weight, rows.source, *taught, *parts):
+    for tensor in (*groups, *order, *offsets, rows.y, rows.weight, rows.source, *further, *parts):
         hashed.update(f"{tuple(tensor.shape)}{tensor.dtype}".encode())
         hashed.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
     return hashed.hexdigest()[:32]

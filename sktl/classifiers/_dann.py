@@ -15,6 +15,7 @@ class DANNClassifier(AdaptiveClassifier):
 
     A domain classifier learns to tell source from target embeddings, while its reversed
     gradient, times λ, teaches the body to make them alike (Ganin et al., 2016, eq. 13 to 15).
+    Different values of `sample_domain` are different domains: of more than two it tells each.
 
     Parameters
     ----------
@@ -26,10 +27,16 @@ class DANNClassifier(AdaptiveClassifier):
         as 2 / (1 + exp(-10 p)) - 1.
     conditional : bool, default=False
         Whether the domain classifier also sees the predictions (CDAN, Long et al., 2018).
+    entropy_weighting : bool, default=False
+        Whether rows whose prediction is certain count more for it (CDAN+E); goes with
+        ``conditional=True``.
     discriminator_hidden : sequence of int, default=(64,)
         Widths of the hidden layers of the domain classifier. It learns at ten times `lr`
         (Heusel et al., 2017), and Adam goes with betas (0.5, 0.999) (Radford et al., 2016):
         without either, training need not settle.
+    use_target_labels : bool, default=False
+        Whether labels of target rows are read that are classes of source rows: such rows are
+        classified as well. Mask the others with anything else. False reads none.
     {training}
 
     Attributes
@@ -69,6 +76,7 @@ class DANNClassifier(AdaptiveClassifier):
         **AdaptiveClassifier._parameter_constraints,
         "lambda_adv": LAMBDA,
         "conditional": ["boolean"],
+        "entropy_weighting": ["boolean"],
         "discriminator_hidden": ["array-like"],
     }
 
@@ -79,7 +87,9 @@ class DANNClassifier(AdaptiveClassifier):
         lambda_adv: float = 1.0,
         lambda_schedule: str | Callable[[float], float] = "dann",
         conditional: bool = False,
+        entropy_weighting: bool = False,
         discriminator_hidden: Sequence[int] = (64,),
+        use_target_labels: bool = False,
         weights: Any = "pretrained",
         frozen_layers: int | str | Sequence[str] = 0,
         head: Any = "linear",

@@ -45,11 +45,17 @@ class Data:
     """Which rows of X they are."""
     teacher: np.ndarray | None = None
     """Logits of a teacher."""
+    domain: np.ndarray | None = None
+    """Number of each row's domain, where there are more than two."""
+    domains: tuple[int, ...] | None = None
+    """As the caller numbers them, in that order."""
+    known: np.ndarray | None = None
+    """Target rows whose label is read."""
 
     def take(self, index: np.ndarray) -> "Data":
         """Rows `index`, in that order."""
         rows = self.rows.take(index) if isinstance(self.rows, Clips) else self.rows[index]
-        names = ("y", "weight", "source", "groups", "place", "teacher")
+        names = ("y", "weight", "source", "groups", "place", "teacher", "domain", "known")
         known = {name: value for name in names if (value := getattr(self, name)) is not None}
         return replace(self, rows=rows, **{name: value[index] for name, value in known.items()})
 
@@ -83,15 +89,17 @@ def row_set(
     mean = data.weight[data.source].mean(0)
     # A call of partial_fit may bring no label of a task.
     weight = data.weight / np.where(mean > 0, mean, 1.0)
+    labelled = data.source if data.known is None else data.source | data.known
     rows = RowSet(
         units,
-        torch.as_tensor(np.where(data.source, data.y.T, 0).T, device=device),
+        torch.as_tensor(np.where(labelled, data.y.T, 0).T, device=device),
         torch.as_tensor(weight, device=device, dtype=dtype),
         torch.as_tensor(data.source, device=device),
         depth,
     )
-    if data.teacher is not None:
-        rows.teacher = torch.as_tensor(data.teacher, device=device, dtype=dtype)
+    for name, kind in {"teacher": dtype, "domain": torch.int64, "known": torch.bool}.items():
+        if (values := getattr(data, name)) is not None:
+            setattr(rows, name, torch.as_tensor(values, device=device, dtype=kind))
     return rows
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "class_indices",
     "is_masked",
     "is_one_class",
+    "number_domains",
 ]
 
 Classes = np.ndarray | list[np.ndarray]
@@ -98,3 +99,20 @@ def is_masked(y: np.ndarray, source: np.ndarray, classes: np.ndarray) -> np.ndar
     """Target rows whose label is none of the known classes: their label is withheld."""
     known = set(classes.tolist())
     return ~source & np.array([label not in known for label in y.tolist()], dtype=bool)
+
+
+def number_domains(
+    domain: np.ndarray, known: tuple[int, ...] | None
+) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Number of each row's domain among all, in ascending order, and these.
+
+    They are those `known` from the first call, where there was one.
+    """
+    found = np.unique(domain)
+    domains = found if known is None else np.array(known)
+    if unknown := sorted(set(found.tolist()) - set(domains.tolist())):
+        raise ValueError(
+            f"sample_domain holds {unknown[0]}, which is none of {domains.tolist()} of the first "
+            "call; an adversary that tells domains apart needs all of them there."
+        )
+    return np.searchsorted(domains, domain), tuple(domains.tolist())

@@ -18,8 +18,9 @@ class MMDAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, AdaptiveClas
     """Deep adaptation by multi-kernel maximum mean discrepancy.
 
     Trains a network to classify source rows while the kernel mean embeddings of source and
-    target come together (Long et al., 2015). Predicts like a classifier; `transform` gives
-    the aligned embedding, for a classical model to follow.
+    target come together (Long et al., 2015); of more than two domains, told by different values
+    of `sample_domain`, those of each pair. Predicts like a classifier; `transform` gives the
+    aligned embedding, for a classical model to follow.
 
     Parameters
     ----------
@@ -31,6 +32,9 @@ class MMDAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, AdaptiveClas
         as 2 / (1 + exp(-10 p)) - 1 (Ganin et al., 2016).
     bandwidths : "median" or sequence of float, default="median"
         Kernel widths, see :func:`sktl.losses.mmd2`.
+    use_target_labels : bool, default=False
+        Whether labels of target rows are read that are classes of source rows: such rows are
+        classified as well. Mask the others with anything else. False reads none.
     {training}
 
     Attributes
@@ -73,6 +77,7 @@ class MMDAligner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, AdaptiveClas
         lambda_mmd: float = 1.0,
         lambda_schedule: str | Callable[[float], float] = "dann",
         bandwidths: str | Sequence[float] = "median",
+        use_target_labels: bool = False,
         weights: Any = "pretrained",
         frozen_layers: int | str | Sequence[str] = 0,
         head: Any = "linear",

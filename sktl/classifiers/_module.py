@@ -60,13 +60,13 @@ def moments(
     return mean[0], scale[0]
 
 
-def make_discriminator(n_inputs: int, hidden: tuple[int, ...]) -> nn.Module:
-    """Domain classifier with one logit, positive for target."""
+def make_discriminator(n_inputs: int, hidden: tuple[int, ...], n_outputs: int = 1) -> nn.Module:
+    """Domain classifier with one logit, positive for target; or another adversary."""
     layers: list[nn.Module] = []
     for width in hidden:
         layers += [nn.Linear(n_inputs, width), nn.ReLU()]
         n_inputs = width
-    return nn.Sequential(*layers, nn.Linear(n_inputs, 1))
+    return nn.Sequential(*layers, nn.Linear(n_inputs, n_outputs))
 
 
 class TransferModule(nn.Module):
@@ -84,6 +84,8 @@ class TransferModule(nn.Module):
         Whether the head sees a standardised embedding.
     discriminator : Module, default=None
         Domain classifier, trained along with the rest.
+    rival : Module, default=None
+        Second classifier of the margin disparity, trained along with the rest.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class TransferModule(nn.Module):
         scaler_shape: tuple[int, ...] | None,
         scale_embedding: bool,
         discriminator: nn.Module | None = None,
+        rival: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.input_scaler = nn.Identity() if scaler_shape is None else Scaler(scaler_shape)
@@ -100,6 +103,7 @@ class TransferModule(nn.Module):
         self.embedding_scaler = Scaler((body.embedding_size,)) if scale_embedding else nn.Identity()
         self.head = head
         self.discriminator = discriminator
+        self.rival = rival
         self.n_frozen = 0
         self.frozen_names: frozenset[str] = frozenset()
         self.scales_input_as_given = False

@@ -1,5 +1,6 @@
 """Learning rate of each part of the network."""
 
+from collections.abc import Iterable
 from typing import Any
 
 __all__ = ["param_groups"]
@@ -11,16 +12,14 @@ DISCRIMINATOR_FACTOR = 10.0
 
 
 def param_groups(
-    n_blocks: int, lr: float, layer_decay: float, adversary: bool = False
+    n_blocks: int, lr: float, layer_decay: float, adversaries: Iterable[str] = ()
 ) -> list[tuple[str, dict[str, Any]]]:
     """Name patterns and rates: block i learns at ``lr * layer_decay ** (n_blocks - i)``.
 
-    Discriminative fine-tuning (Howard and Ruder, 2018). An adversary learns at ten times
-    `lr`; whatever matches no pattern, the head among it, at `lr`.
+    Discriminative fine-tuning (Howard and Ruder, 2018). `adversaries`, parts of the network by
+    name, learn at ten times `lr`; whatever matches no pattern, the head among it, at `lr`.
     """
-    groups: list[tuple[str, dict[str, Any]]] = []
-    if adversary:
-        groups.append(("discriminator.*", {"lr": lr * DISCRIMINATOR_FACTOR}))
+    groups = [(f"{name}.*", {"lr": lr * DISCRIMINATOR_FACTOR}) for name in adversaries]
     if layer_decay != 1.0:
         rates = [lr * layer_decay ** (n_blocks - i) for i in range(n_blocks)]
         groups += [(f"body.blocks.{i}.*", {"lr": rate}) for i, rate in enumerate(rates)]

@@ -111,12 +111,12 @@ def make_net(
         options["optimizer__weight_decay"] = estimator.weight_decay
     if optimizer in OPTIMIZERS.values():
         options["optimizer__fused"] = True
-    adversary = module.discriminator is not None
-    if adversary and optimizer in (torch.optim.AdamW, torch.optim.Adam):
+    adversaries = [name for name in ("discriminator", "rival") if getattr(module, name) is not None]
+    if adversaries and optimizer in (torch.optim.AdamW, torch.optim.Adam):
         # Momentum makes a game of two circle around its equilibrium (Radford et al., 2016).
         options["optimizer__betas"] = (0.5, 0.999)
     rate = learning_rate(estimator, module.body)
-    groups = param_groups(len(module.body.blocks), rate, estimator.layer_decay, adversary)
+    groups = param_groups(len(module.body.blocks), rate, estimator.layer_decay, adversaries)
     if "optimizer__weight_decay" in options and hasattr(module.head, "log_variances"):
         groups.append(("head.log_variances", {"weight_decay": 0.0}))
     if groups:

@@ -49,7 +49,8 @@ class AugmentedRows(RowSet):
     ) -> None:
         nothing = Units(rows.weight.new_zeros(0))
         super().__init__(nothing, rows.y, rows.weight, rows.source)
-        self.teacher = rows.teacher
+        for name, values in rows.further.items():
+            setattr(self, name, values)
         self.clips = clips
         self.body = body
         self.augment = deepcopy(augment)

@@ -60,19 +60,21 @@ def gradient_reversal(x: Tensor, scale: float = 1.0) -> Tensor:
 def domain_cross_entropy(
     logits: Tensor, domain: Tensor, sample_weight: Tensor | None = None
 ) -> Tensor:
-    """Binary cross-entropy of telling source rows from target rows.
+    """Cross-entropy of telling source rows from target rows, or each of several domains.
 
     The mean over the source rows plus the mean over the target rows (equation 9 of [1]_), so
     that neither domain counts more for having more rows. Chance is ``2 log 2 = 1.386``. A
-    domain without rows adds nothing.
+    domain without rows adds nothing. Of K domains it is the mean over their means, twice, so
+    that chance is ``2 log K``.
 
     Parameters
     ----------
-    logits : Tensor of shape (n,) or (n, 1)
-        Log-odds of being a target row: one number per row, before any sigmoid.
+    logits : Tensor of shape (n,), (n, 1) or (n, n_domains)
+        Log-odds of being a target row: one number per row, before any sigmoid; or a score for
+        each domain, before the softmax.
     domain : Tensor of shape (n,)
         Integers, 0 and above for source rows and below 0 for target rows; or booleans, True
-        for source rows.
+        for source rows. With a score for each domain: its number, from 0 on.
     sample_weight : Tensor of shape (n,), default=None
         Weights of the rows, at least 0; each domain's mean is weighted by them.
 
@@ -95,26 +97,36 @@ def domain_cross_entropy(
     """
     if logits.ndim == 2 and logits.shape[1] == 1:
         logits = logits[:, 0]
-    if logits.ndim != 1:
+    if logits.ndim not in (1, 2):
         raise ValueError(
             f"logits has shape {tuple(logits.shape)}; give one log-odds per row, "
-            "shape (n,) or (n, 1)."
+            "shape (n,) or (n, 1), or a score for each domain, shape (n, n_domains)."
         )
     for name, value in (("domain", domain), ("sample_weight", sample_weight)):
-        if value is not None and value.shape != logits.shape:
+        if value is not None and value.shape != logits.shape[:1]:
             raise ValueError(
                 f"{name} has shape {tuple(value.shape)} but logits has {len(logits)} rows; "
                 "give one value per row."
             )
     if logits.dtype in (torch.float16, torch.bfloat16):
         logits = logits.float()
+    if logits.ndim == 2:
+        return _of_several(logits, domain, sample_weight)
     target = (~domain if domain.dtype == torch.bool else domain < 0).to(logits.dtype)
-    sides = torch.stack([1 - target, target])
-    if sample_weight is not None:
-        sides = sides * sample_weight.to(logits)
-    totals = sides.sum(1, keepdim=True).clamp(min=torch.finfo(logits.dtype).tiny)
-    share = (sides / totals).sum(0)
+    share = _shares(torch.stack([1 - target, target]), sample_weight).sum(0)
     return functional.binary_cross_entropy_with_logits(logits, target, share, reduction="sum")
+
+
+def _of_several(logits: Tensor, domain: Tensor, sample_weight: Tensor | None) -> Tensor:
+    members = functional.one_hot(domain.long(), logits.shape[1]).T.to(logits.dtype)
+    share = _shares(members, sample_weight).sum(0) * (2 / len(members))
+    return share @ functional.cross_entropy(logits, domain.long(), reduction="none")
+
+
+def _shares(members: Tensor, sample_weight: Tensor | None) -> Tensor:
+    """Weights (n_domains, n) that sum to one in each domain that has any."""
+    weights = members if sample_weight is None else members * sample_weight.to(members)
+    return weights / weights.sum(1, keepdim=True).clamp(min=torch.finfo(members.dtype).tiny)
 
 
 def multilinear_map(embedding: Tensor, probabilities: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from ._checks import check_pair
 
-__all__ = ["mmd2"]
+__all__ = ["mean_kernel", "mmd2", "signed_weights"]
 
 # exp of less is below float64's resolution of 1, and soon a subnormal number, which is slow.
 _LOWEST = -41.0
@@ -152,6 +152,20 @@ def mmd2(
     1.528
     """
     source, target = check_pair(source, target)
+    signed = signed_weights(source, target, source_weight)
+    kernel = mean_kernel(torch.cat([source, target]), bandwidths)
+    with torch.autocast(source.device.type, enabled=False):
+        return signed @ kernel @ signed
+
+
+def mean_kernel(rows: Tensor, bandwidths: str | float | Sequence[float]) -> Tensor:
+    """Kernel of :func:`mmd2` for all pairs of rows: (n, n)."""
+    with torch.autocast(rows.device.type, enabled=False):
+        return _MeanKernel.apply(rows, bandwidths)  # type: ignore[no-any-return]
+
+
+def signed_weights(source: Tensor, target: Tensor, source_weight: Tensor | None) -> Tensor:
+    """Weights of source rows, then those of target rows below zero; both sum to 1 in size."""
     if source_weight is None:
         source_weight = source.new_ones(len(source))
     elif source_weight.shape != source.shape[:1]:
@@ -161,8 +175,5 @@ def mmd2(
         )
     total = source_weight.to(source).sum()
     weight = source_weight.to(source) / torch.where(total > 0, total, 1)
-    # Both halves sum to the same, 1 or, without any weight, 0.
-    signed = torch.cat([weight, -(total > 0).to(target).expand(len(target)) / len(target)])
-    with torch.autocast(source.device.type, enabled=False):
-        kernel = _MeanKernel.apply(torch.cat([source, target]), bandwidths)
-        return signed @ kernel @ signed
+    # Or both to 0, without any weight.
+    return torch.cat([weight, -(total > 0).to(target).expand(len(target)) / len(target)])

@@ -7,6 +7,10 @@ from sklearn.datasets import make_moons
 from skorch.callbacks import Callback
 from torch import nn
 
+from sktl.backbones import MLP, Units
+from sktl.classifiers._batches import RowSet
+from sktl.classifiers._heads import make_head
+from sktl.classifiers._module import TransferModule, make_discriminator
 from sktl.classifiers._net import TransferNet
 
 
@@ -115,3 +119,24 @@ def untrained(monkeypatch):
         monkeypatch.setattr(TransferNet, "train_step", None)
 
     return forbid
+
+
+@pytest.fixture
+def batch():
+    """Seven source rows, then five target rows."""
+    generator = torch.Generator().manual_seed(1)
+    n_source, n = 7, 12
+    values = torch.randn(n, 4, generator=generator, dtype=torch.float64)
+    y = torch.randint(3, (n,), generator=generator)
+    weight = torch.rand(n, generator=generator, dtype=torch.float64) + 0.1
+    source = torch.arange(n) < n_source
+    return RowSet(Units(values), y, weight, source, n_source=n_source)
+
+
+@pytest.fixture
+def module():
+    """Body, head for three classes and discriminator."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        body, head = MLP(4, hidden=(6, 5)), make_head("linear", 5, 3)
+        return TransferModule(body, head, None, False, make_discriminator(5, (4,))).double()

@@ -1,7 +1,10 @@
 """Parameters of the adaptive classifiers, and how they are made of the same terms."""
 
+import pickle
+
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from sktl import DANNClassifier, DomainAdaptiveClassifier, MMDAligner
 from sktl.losses import dann_schedule
@@ -17,7 +20,12 @@ QUICK = {"max_epochs": 3, "random_state": 0}
             DANNClassifier(conditional=True, discriminator_hidden=(8, 4), **QUICK),
             {"lambda_adv": 1.0, "conditional": True, "discriminator_hidden": (8, 4)},
         ),
+        (
+            DANNClassifier(conditional=True, entropy_weighting=True, **QUICK),
+            {"lambda_adv": 1.0, "conditional": True, "entropy_weighting": True},
+        ),
         (MMDAligner(**QUICK), {"lambda_mmd": 1.0}),
+        (MMDAligner(use_target_labels=True, **QUICK), {"lambda_mmd": 1, "use_target_labels": True}),
         (MMDAligner(bandwidths=(1, 2.0), **QUICK), {"lambda_mmd": 1.0, "bandwidths": (1, 2.0)}),
     ],
 )
@@ -46,6 +54,9 @@ def test_schedules_by_name_are_the_functions(blobs):
         ({"lambda_schedule": "linear"}, "'lambda_schedule' parameter of DomainAdaptive"),
         ({"lambda_mmd": 1.0, "bandwidths": [0.0]}, r"bandwidths=\[0\.0\]; give 'median' or pos"),
         ({"discriminator_hidden": 64}, "'discriminator_hidden' parameter"),
+        ({"mdd_margin": 0.0}, "'mdd_margin' parameter"),
+        ({"mcc_temperature": 0.0}, "'mcc_temperature' parameter"),
+        ({"entropy_weighting": True}, "entropy_weighting=True weighs .*; give conditional=True"),
     ],
 )
 def test_parameters_that_mean_nothing_are_refused(blobs, parameters, message):
@@ -81,3 +92,65 @@ def test_domains_of_clips(ragged):
     told = fitted.fit(clips, y, sample_domain).decision_function(clips)
     untold = fitted.fit(clips, masked, sample_domain).decision_function(clips)
     np.testing.assert_array_equal(told, untold)
+
+
+def test_the_discriminator_has_a_score_for_each_of_several_domains(blobs):
+    X, y, sample_domain = blobs
+    several = np.where(sample_domain < 0, sample_domain, 4 + np.arange(60) % 2)
+    fitted = DANNClassifier(**QUICK).fit(X, y, several)
+    assert fitted.net_.module_.discriminator[-1].weight.shape == (3, 64)
+    again = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))
+
+
+def test_partial_fit_takes_the_domains_of_its_first_call(blobs):
+    X, y, sample_domain = blobs
+    several = np.where(sample_domain < 0, sample_domain, 4 + np.arange(60) % 2)
+    fitted = DANNClassifier(**QUICK).partial_fit(X, y, [0, 1], several)
+    some = several != 5
+    fitted.partial_fit(X[some], y[some], sample_domain=several[some])
+    with pytest.raises(ValueError, match=r"sample_domain holds 3, which is none of \[-1, 4, 5\]"):
+        fitted.partial_fit(X, y, sample_domain=np.where(several == 5, 3, several))
+
+
+def test_numbers_of_domains_mean_nothing_but_their_sign(blobs):
+    X, y, sample_domain = blobs
+    several = np.where(sample_domain < 0, -1 - np.arange(60) % 2, np.arange(60) % 3)
+    renamed = np.where(several < 0, 10 * several, 7 + 5 * several)
+    general = DomainAdaptiveClassifier(lambda_adv=1.0, lambda_mmd=1.0, lambda_coral=1.0, **QUICK)
+    fits = [clone(general).fit(X, y, domain) for domain in (several, renamed, sample_domain)]
+    first, second, pooled = (fit.predict_proba(X) for fit in fits)
+    np.testing.assert_allclose(first, second, rtol=1e-6)
+    assert not np.allclose(first, pooled)
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_labels_of_target_rows_that_are_known_help(weight):
+    generator = np.random.default_rng(0)
+    y = np.arange(400) % 2
+    sample_domain = np.repeat([0, -1], 200)
+    # Of the target the classes lie the other way round.
+    X = generator.normal(size=(400, 2)) + 2.0 * np.where(sample_domain < 0, -1, 1)[:, None]
+    X[:, 0] += 3.0 * np.where(sample_domain < 0, 1 - y, y)
+    target = sample_domain < 0
+    few = np.where(target & (np.arange(400) < 300), -1, y)
+    scores = [
+        DomainAdaptiveClassifier(
+            lambda_mmd=weight, use_target_labels=reads, max_epochs=30, lr=1e-2, random_state=0
+        )
+        .fit(X, few, sample_domain)
+        .score(X[200:300], y[200:300])
+        for reads in (False, True)
+    ]
+    assert scores[0] < 0.6
+    assert scores[1] > 0.9
+
+
+def test_target_labels_that_are_no_class_of_the_source_are_masked(blobs):
+    X, y, sample_domain = blobs
+    reader = DomainAdaptiveClassifier(lambda_mmd=1.0, use_target_labels=True, **QUICK)
+    plain = DomainAdaptiveClassifier(lambda_mmd=1.0, **QUICK).fit(X, y, sample_domain)
+    masked = np.where(sample_domain < 0, 9, y)
+    found = clone(reader).fit(X, masked, sample_domain)
+    np.testing.assert_allclose(found.predict_proba(X), plain.predict_proba(X), rtol=1e-6)
+    assert not np.allclose(reader.fit(X, y, sample_domain).predict_proba(X), plain.predict_proba(X))

@@ -7,32 +7,10 @@ from scipy.special import log_softmax, softmax
 from torch import nn
 
 from sktl import DomainAdaptiveClassifier
-from sktl.backbones import MLP, Units
-from sktl.classifiers._batches import RowSet
-from sktl.classifiers._heads import make_head
-from sktl.classifiers._module import TransferModule, make_discriminator
+from sktl.classifiers._module import make_discriminator
 from sktl.classifiers._objective import Objective
 
 N_SOURCE, N_TARGET = 7, 5
-
-
-@pytest.fixture
-def batch():
-    generator = torch.Generator().manual_seed(1)
-    n = N_SOURCE + N_TARGET
-    values = torch.randn(n, 4, generator=generator, dtype=torch.float64)
-    y = torch.randint(3, (n,), generator=generator)
-    weight = torch.rand(n, generator=generator, dtype=torch.float64) + 0.1
-    source = torch.arange(n) < N_SOURCE
-    return RowSet(Units(values), y, weight, source, n_source=N_SOURCE)
-
-
-@pytest.fixture
-def module():
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        body, head = MLP(4, hidden=(6, 5)), make_head("linear", 5, 3)
-        return TransferModule(body, head, None, False, make_discriminator(5, (4,))).double()
 
 
 def terms_of(objective, module, batch, progress=0.5):
@@ -149,9 +127,17 @@ def test_the_condition_sends_no_gradient_to_the_head(module, batch):
     assert any(name.startswith("body") for name in seen)
 
 
+def test_known_labels_of_target_rows_count_like_those_of_source_rows(module, batch):
+    batch.known = torch.tensor([False] * N_SOURCE + [True, False, True, False, False])
+    terms, _, logits = terms_of(Objective(use_target_labels=True), module, batch)
+    rows = np.array([*range(N_SOURCE), N_SOURCE, N_SOURCE + 2])
+    losses = -log_softmax(logits, axis=1)[rows, batch.y[rows]]
+    assert number(terms["cls"]) == pytest.approx((losses * batch.weight[rows].numpy()).mean())
+
+
 def test_a_batch_of_source_rows_alone_has_one_term(module, batch):
     alone = batch.take(torch.arange(N_SOURCE), N_SOURCE)
-    everything = Objective(1.0, 1.0, 1.0, 1.0)
+    everything = Objective(lambda_adv=1.0, lambda_mmd=1.0, lambda_coral=1.0, lambda_entropy=1.0)
     assert set(terms_of(everything, module, alone)[0]) == {"cls"}
 
 
@@ -160,7 +146,8 @@ def test_a_batch_of_source_rows_alone_has_one_term(module, batch):
     [((0, 0, 0, 0), False), ((1, 0, 0, 0), True), ((0, 0, 0, 0.1), True), ((0, 1e-9, 0, 0), True)],
 )
 def test_target_rows_are_of_use_when_any_lambda_is_not_zero(values, expected):
-    assert Objective(*values).adapts is expected
+    names = ("lambda_adv", "lambda_mmd", "lambda_coral", "lambda_mcc")
+    assert Objective(**dict(zip(names, values, strict=True))).adapts is expected
 
 
 def test_l2_sp_is_half_the_squared_distance_of_what_learns(module):

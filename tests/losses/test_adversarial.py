@@ -138,13 +138,32 @@ def test_half_precision_is_computed_in_single():
 @pytest.mark.parametrize(
     ("logits", "domain", "message"),
     [
-        (torch.zeros(3, 2), torch.zeros(3), r"logits has shape \(3, 2\); give one log-odds"),
+        (torch.zeros(3, 2, 1), torch.zeros(3), r"logits has shape \(3, 2, 1\); give one log-odds"),
         (torch.zeros(3, 1), torch.zeros(2), r"domain has shape \(2,\) but logits has 3 rows"),
     ],
 )
 def test_domain_loss_names_bad_shapes(logits, domain, message):
     with pytest.raises(ValueError, match=message):
         domain_cross_entropy(logits, domain)
+
+
+def test_the_loss_of_several_domains_is_twice_the_mean_over_them(device):
+    logits, number = values(7, 3), np.array([0, 2, 1, 0, 2, 2, 0])
+    weight = np.linspace(1, 2, 7)
+    log_p = logits.numpy() - np.log(np.exp(logits.numpy()).sum(1, keepdims=True))
+    losses = -log_p[np.arange(7), number]
+    means = [np.average(losses[number == k], weights=weight[number == k]) for k in range(3)]
+    moved = (value.to(device) for value in (logits, torch.tensor(number), torch.tensor(weight)))
+    assert domain_cross_entropy(*moved).item() == pytest.approx(2 * np.mean(means))
+    chance = domain_cross_entropy(torch.zeros(7, 3), torch.tensor(number))
+    assert chance.item() == pytest.approx(2 * math.log(3))
+
+
+def test_two_domains_cost_the_same_either_way():
+    log_odds, source = values(7), torch.tensor(DOMAIN >= 0)
+    scores = torch.stack([torch.zeros(7), log_odds], dim=1)
+    several = domain_cross_entropy(scores, (~source).long())
+    torch.testing.assert_close(several, domain_cross_entropy(log_odds, source))
 
 
 def test_multilinear_map_is_the_kronecker_product_of_each_row(device):
