@@ -173,10 +173,11 @@ class TransferNet(NeuralNet):
         if self._has_schedule():
             self._set_rates(self.n_steps_ - len(losses) + batch)
         rate = self.optimizer_.param_groups[-1]["lr"]
+        others = ", smaller weights lambda_..." if self.objective.adapts else ""
         raise TrainingDivergedError(
             f"the loss became {float(losses[batch])} in batch {batch + 1} of epoch "
             f"{len(self.history)}, at a learning rate of {rate:.3g}; give a smaller lr (it is "
-            f"{self.lr:g}), or look for extreme values in X."
+            f"{self.lr:g}){others}, or look for extreme values in X."
         )
 
     def train_step(self, batch: RowSet, **fit_params: Any) -> dict[str, Any]:

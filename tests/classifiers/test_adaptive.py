@@ -7,6 +7,7 @@ import pytest
 from sklearn.base import clone
 
 from sktl import DANNClassifier, DomainAdaptiveClassifier, MMDAligner
+from sktl.exceptions import TrainingDivergedError
 from sktl.losses import dann_schedule
 
 QUICK = {"max_epochs": 3, "random_state": 0}
@@ -154,3 +155,44 @@ def test_target_labels_that_are_no_class_of_the_source_are_masked(blobs):
     found = clone(reader).fit(X, masked, sample_domain)
     np.testing.assert_allclose(found.predict_proba(X), plain.predict_proba(X), rtol=1e-6)
     assert not np.allclose(reader.fit(X, y, sample_domain).predict_proba(X), plain.predict_proba(X))
+
+
+EVERYTHING = {
+    "lambda_adv": 1.0,
+    "lambda_mdd": 1.0,
+    "lambda_mmd": 1.0,
+    "lambda_jmmd": 1.0,
+    "lambda_coral": 1.0,
+    "lambda_entropy": 0.1,
+    "lambda_mcc": 0.1,
+}
+
+
+@pytest.mark.parametrize(("n_source", "n_target"), [(60, 1), (5, 500), (3, 2), (2, 60)])
+def test_a_domain_may_be_small_or_a_hundred_times_the_other(n_source, n_target):
+    generator = np.random.default_rng(0)
+    y = np.arange(n_source + n_target) % 2
+    X = generator.normal(size=(len(y), 4)) + 3.0 * y[:, None]
+    sample_domain = np.repeat([0, -1], [n_source, n_target])
+    several = np.where(sample_domain < 0, -1 - np.arange(len(y)) % 2, 0)
+    for domain in (sample_domain, several):
+        fitted = DomainAdaptiveClassifier(**EVERYTHING, **QUICK).fit(X, y, domain)
+        assert np.isfinite(fitted.predict_proba(X)).all()
+
+
+def test_features_that_do_not_vary_do_no_harm(blobs):
+    X, y, sample_domain = blobs
+    X = np.concatenate([X, np.full((60, 2), 7.0), np.zeros((60, 1))], axis=1)
+    fitted = DomainAdaptiveClassifier(**EVERYTHING, **QUICK).fit(X, y, sample_domain)
+    assert np.isfinite(fitted.predict_proba(X)).all()
+    nothing = DomainAdaptiveClassifier(**EVERYTHING, **QUICK)
+    nothing.fit(np.zeros((60, 3)), y, sample_domain)
+    assert np.isfinite(nothing.predict_proba(np.zeros((2, 3)))).all()
+
+
+def test_a_weight_that_makes_the_loss_infinite_is_named(blobs):
+    X, y, sample_domain = blobs
+    huge = DomainAdaptiveClassifier(lambda_coral=1e308, lambda_schedule="constant", **QUICK)
+    message = r"the loss became (inf|nan) in batch \d+ of epoch .* smaller weights lambda_\.\.\."
+    with pytest.raises(TrainingDivergedError, match=message):
+        huge.fit(X.astype(np.float32), y, sample_domain)
