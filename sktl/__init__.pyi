@@ -13,7 +13,17 @@ from . import (
     model_selection,
     plotting,
 )
-from .adaptation import CORALTransformer
+from .adaptation import (
+    BandStatisticsTransformer,
+    CORALTransformer,
+    DomainShift,
+    DomainStandardScaler,
+    FeatureAugmentation,
+    ImportanceWeightedClassifier,
+    SelfTrainedClassifier,
+    SubspaceAlignmentTransformer,
+    TCATransformer,
+)
 from .classifiers import (
     DANNClassifier,
     DistilledClassifier,
@@ -28,16 +38,24 @@ from .features import LPC, MFCC, FeatureFusion, MelSpectrogram
 __all__ = [
     "LPC",
     "MFCC",
+    "BandStatisticsTransformer",
     "CORALTransformer",
     "DANNClassifier",
     "DistilledClassifier",
     "DomainAdaptiveClassifier",
+    "DomainShift",
+    "DomainStandardScaler",
+    "FeatureAugmentation",
     "FeatureFusion",
     "FineTunedClassifier",
+    "ImportanceWeightedClassifier",
     "MMDAligner",
     "MelSpectrogram",
     "MultiTaskClassifier",
     "PretrainedEmbedding",
+    "SelfTrainedClassifier",
+    "SubspaceAlignmentTransformer",
+    "TCATransformer",
     "adaptation",
     "audio",
     "backbones",

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["check_allowed", "check_sample_domain", "is_source"]
+__all__ = ["check_allowed", "check_sample_domain", "is_masked", "is_source", "known_accuracy"]
 
 
 def check_sample_domain(sample_domain: Any, n_samples: int) -> np.ndarray:
@@ -62,3 +62,28 @@ def check_allowed(domain: np.ndarray, given: Any, allow_source: bool) -> None:
             f"allow_source=False but sample_domain marks {n_source} of {domain.size} rows as "
             "source; leave them out or give allow_source=True."
         )
+
+
+def is_masked(y: np.ndarray, source: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Target rows whose label is none of the known classes: their label is withheld."""
+    known = set(classes.tolist())
+    return ~source & np.array([label not in known for label in y.tolist()], dtype=bool)
+
+
+def known_accuracy(
+    predicted: np.ndarray, y: Any, sample_weight: Any, sample_domain: Any, classes: np.ndarray
+) -> float:
+    """Accuracy over the rows whose label is known."""
+    from sklearn.metrics import accuracy_score
+    from sklearn.utils import column_or_1d
+
+    y = column_or_1d(y)
+    source = is_source(check_sample_domain(sample_domain, len(predicted)))
+    known = ~is_masked(y, source, classes)
+    if not known.any():
+        raise ValueError(
+            f"none of the {len(y)} labels in y is one of classes_; nothing can be scored."
+        )
+    if sample_weight is not None:
+        sample_weight = np.asarray(sample_weight)[known]
+    return float(accuracy_score(y[known], predicted[known], sample_weight=sample_weight))

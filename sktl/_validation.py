@@ -8,6 +8,7 @@ from joblib import cpu_count, effective_n_jobs
 from joblib.parallel import get_active_backend
 from sklearn.base import _fit_context
 from sklearn.utils import _safe_indexing
+from sklearn.utils._metadata_requests import _MetadataRequester
 from sklearn.utils._param_validation import (
     HasMethods,
     Hidden,
@@ -39,6 +40,7 @@ __all__ = [
     "InvalidParameterError",
     "Options",
     "StrOptions",
+    "_MetadataRequester",
     "_check_feature_names",
     "_check_feature_names_in",
     "_check_n_features",

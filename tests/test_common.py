@@ -20,16 +20,24 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sktl import (
     LPC,
     MFCC,
+    BandStatisticsTransformer,
     CORALTransformer,
     DANNClassifier,
     DistilledClassifier,
     DomainAdaptiveClassifier,
+    DomainShift,
+    DomainStandardScaler,
+    FeatureAugmentation,
     FeatureFusion,
     FineTunedClassifier,
+    ImportanceWeightedClassifier,
     MelSpectrogram,
     MMDAligner,
     MultiTaskClassifier,
     PretrainedEmbedding,
+    SelfTrainedClassifier,
+    SubspaceAlignmentTransformer,
+    TCATransformer,
 )
 from sktl.exceptions import NoAdaptationWarning
 
@@ -40,6 +48,14 @@ ESTIMATORS = [
     FeatureFusion(),
     PretrainedEmbedding(),
     CORALTransformer(),
+    SubspaceAlignmentTransformer(),
+    TCATransformer(),
+    BandStatisticsTransformer(),
+    DomainShift(),
+    DomainStandardScaler(),
+    SelfTrainedClassifier(),
+    FeatureAugmentation(),
+    ImportanceWeightedClassifier(),
     FineTunedClassifier(),
     DomainAdaptiveClassifier(),
     DANNClassifier(),
@@ -62,6 +78,18 @@ NETWORKS = [
 ADAPTIVE = NETWORKS[3:]
 ids = [f"{type(e).__name__}{i}" for i, e in enumerate(NETWORKS)]
 each_network = pytest.mark.parametrize("estimator", NETWORKS, ids=ids)
+SHALLOW = [
+    *(
+        ImportanceWeightedClassifier(method=method, random_state=0)
+        for method in ("kmm", "kliep", "rulsif", "classifier")
+    ),
+    SelfTrainedClassifier(),
+]
+each_classifier = pytest.mark.parametrize(
+    "estimator",
+    NETWORKS + SHALLOW,
+    ids=ids + [f"{type(e).__name__}{i}" for i, e in enumerate(SHALLOW)],
+)
 each_adaptive = pytest.mark.parametrize("estimator", ADAPTIVE, ids=ids[3:])
 
 
@@ -83,7 +111,7 @@ def data():
     return X, y, sample_domain
 
 
-@each_network
+@each_classifier
 @pytest.mark.parametrize("mask", [-1, 7, np.nan])
 def test_labels_of_target_rows_are_never_read(estimator, data, mask):
     X, y, sample_domain = data
@@ -96,7 +124,7 @@ def test_labels_of_target_rows_are_never_read(estimator, data, mask):
     np.testing.assert_array_equal(untold.classes_, [0, 1, 2])
 
 
-@each_network
+@each_classifier
 def test_string_labels_are_learned_and_predicted(estimator, data):
     X, y, sample_domain = data
     names = np.array(["one", "two", "three"])
@@ -107,7 +135,7 @@ def test_string_labels_are_learned_and_predicted(estimator, data):
     np.testing.assert_array_equal(fitted.predict(X), np.array(sorted(names))[numbers.predict(X)])
 
 
-@each_network
+@each_classifier
 def test_labels_of_minus_one_are_a_class_like_any_other(estimator, data):
     X, y, sample_domain = data
     y = np.where(y == 0, -1, 1)
@@ -116,7 +144,7 @@ def test_labels_of_minus_one_are_a_class_like_any_other(estimator, data):
     assert set(fitted.predict(X)) == {-1, 1}
 
 
-@each_network
+@each_classifier
 def test_routed_and_prefixed_domains_give_the_same_fit(estimator, data):
     X, y, sample_domain = data
     pipe = make_pipeline(StandardScaler(), estimator)
@@ -145,7 +173,7 @@ def test_coral_passes_domains_through_a_pipeline(data):
         np.testing.assert_array_equal(routed.predict_proba(X), prefixed.predict_proba(X))
 
 
-@each_network
+@each_classifier
 def test_every_row_is_predicted_whatever_its_domain(estimator, data):
     X, y, sample_domain = data
     fitted = clone(estimator).fit(X, y, sample_domain=sample_domain)
@@ -167,7 +195,7 @@ def test_a_prediction_does_not_depend_on_its_neighbours(estimator, data):
     np.testing.assert_array_equal(fitted.predict_proba(X[:5]), expected[:5])
 
 
-@each_network
+@each_classifier
 def test_masked_target_rows_are_no_errors_in_the_score(estimator, data):
     X, y, sample_domain = data
     fitted = clone(estimator).fit(X, y, sample_domain=sample_domain)
@@ -216,7 +244,7 @@ def test_without_target_rows_it_fits_plainly_and_warns_once(estimator, data):
     )
 
 
-@each_network
+@each_classifier
 @pytest.mark.parametrize(
     ("sample_domain", "message"),
     [
@@ -283,7 +311,7 @@ def test_a_clone_carries_no_weights(estimator, data):
     )
 
 
-@each_network
+@each_classifier
 def test_a_second_fit_starts_anew(estimator, data):
     X, y, sample_domain = data
     fitted = clone(estimator).fit(X, y, sample_domain)

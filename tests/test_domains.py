@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from sktl._domains import check_allowed, check_sample_domain, is_source
+from sktl._domains import (
+    check_allowed,
+    check_sample_domain,
+    is_masked,
+    is_source,
+    known_accuracy,
+)
 
 
 def test_without_domains_every_row_is_source():
@@ -82,3 +88,25 @@ def test_source_rows_are_refused_only_where_they_were_given():
     message = "^allow_source=False but sample_domain marks 2 of 3 rows as source; leave them out"
     with pytest.raises(ValueError, match=message):
         check_allowed(domain, domain, allow_source=False)
+
+
+@pytest.mark.parametrize(
+    ("y", "classes", "expected"),
+    [
+        ([0, 9, -1, 1, 1], [0, 1], [False, False, True, False, False]),
+        (["a", "z", "a", "b", "?"], ["a", "b"], [False, False, False, False, True]),
+        ([0.0, 1.0, np.nan, 1.0, 0.0], [0, 1], [False, False, True, False, False]),
+    ],
+)
+def test_only_target_rows_of_unknown_label_are_masked(y, classes, expected):
+    masked = is_masked(np.array(y), np.array([True, True, False, True, False]), np.array(classes))
+    assert masked.tolist() == expected
+
+
+def test_masked_rows_do_not_count_as_errors():
+    predicted, classes = np.array([0, 1, 1, 0]), np.array([0, 1])
+    y, domain = [0, 0, -1, 0], [1, -1, -1, -1]
+    assert known_accuracy(predicted, y, None, domain, classes) == pytest.approx(2 / 3)
+    assert known_accuracy(predicted, y, [1, 2, 9, 1], domain, classes) == pytest.approx(1 / 2)
+    with pytest.raises(ValueError, match="none of the 4 labels in y is one of classes_"):
+        known_accuracy(predicted, [-1] * 4, None, [-1] * 4, classes)

@@ -11,6 +11,7 @@ from numpydoc.validate import validate
 from sklearn.base import BaseEstimator
 
 import sktl
+from sktl.model_selection import DomainScorer
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = [
@@ -40,7 +41,12 @@ def public_objects():
 
 
 PUBLIC = dict(public_objects())
-CALLABLES = {path: item for path, item in PUBLIC.items() if callable(item)}
+# Scorers are objects that are called: their class is what has a signature.
+CALLABLES = {
+    path: item
+    for path, item in PUBLIC.items()
+    if callable(item) and not isinstance(item, DomainScorer)
+}
 ESTIMATORS = {
     path: item
     for path, item in PUBLIC.items()

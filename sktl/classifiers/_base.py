@@ -9,7 +9,7 @@ import torch
 from sklearn.utils import check_consistent_length, column_or_1d, compute_sample_weight
 from skorch.history import History
 
-from .._domains import check_sample_domain, is_source
+from .._domains import check_sample_domain, is_masked, is_source
 from .._random import integer_seed, torch_seed
 from .._validation import _fit_context, check_is_fitted, resolve_device
 from ..audio import Clips
@@ -29,7 +29,6 @@ from ._labels import (
     check_labels,
     check_weights,
     class_indices,
-    is_masked,
     is_one_class,
     number_domains,
 )

@@ -15,7 +15,9 @@ from ._module import TransferModule
 
 __all__ = [
     "BATCH_NORM",
+    "adapt_from_source",
     "adapt_statistics",
+    "hold_statistics",
     "in_batches",
     "set_batch_norm",
     "updated_layers",
@@ -75,7 +77,7 @@ def adapt_statistics(
 
     Y. Li et al., "Revisiting batch normalization for practical domain adaptation", ICLR 2017
     workshops: mean and variance of every neuron over all rows of the target domain replace those
-    of training; no weight changes. Rows pass the network once, in batches. Within a batch each
+    of training. Rows pass the network once, in batches. Within a batch each
     layer normalises by the batch's own mean and variance, as in training and in
     :func:`torch.optim.swa_utils.update_bn`; what the batches have seen is then put together as
     the mean and the variance over all of them, which `update_bn` only averages. So the figures
@@ -108,16 +110,7 @@ def adapt_statistics(
     chosen: Any = list(dict.fromkeys(found)) if layers is None else list(layers)
     if not chosen:
         return
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
-    seen = {layer: _Moments() for layer in chosen}
-    try:
-        with _recording(seen):
-            for units in parts:
-                _pass(module, units, start)
-    finally:
-        for part, mode in modes.items():
-            part.training = mode
+    seen = _moments(module, parts, start, chosen, by_batch=True)
     few = [moments.count for moments in seen.values() if moments.count == 1]
     if few:
         raise ValueError(
@@ -128,6 +121,95 @@ def adapt_statistics(
         if moments.count:
             layer.running_mean.copy_(moments.mean)
             layer.running_var.copy_(moments.squares / (moments.count - 1))
+
+
+@torch.no_grad()
+def adapt_from_source(
+    module: TransferModule, source: Iterable[Units], target: Iterable[Units]
+) -> None:
+    """Give the target's activations the statistics that the source's have, layer by layer.
+
+    AdaBN (see :func:`adapt_statistics`) for networks that were not normalised by the statistics of
+    the source: those that keep the ones they were pretrained with, or of which these were folded
+    into the weights. Values become (x - m_T) s_S / s_T + m_S before the layer does with them
+    what it did, which is AdaBN where the layer's own statistics are m_S and s_S. Only mean and
+    variance of a layer change.
+
+    Parameters
+    ----------
+    module : TransferModule
+        Layers without scale and shift are adapted by the plain rule.
+    source, target : iterable of Units
+        Rows, such as :func:`in_batches` yields.
+    """
+    layers = _scaled_layers(module)
+    before = [[value.clone() for value in _state(layer)] for layer in layers]
+    hold_statistics(module, source)
+    held = [(layer.running_mean.clone(), layer.running_var.clone()) for layer in layers]
+    adapt_statistics(module, target)
+    for layer, old, (mean, variance) in zip(layers, before, held, strict=True):
+        ratio = ((layer.running_var + layer.eps) / (variance + layer.eps)).sqrt()
+        weight, bias, old_mean, old_variance = old
+        layer.running_mean.sub_((mean - old_mean) * ratio)
+        layer.running_var.copy_((old_variance + layer.eps) * ratio.square() - layer.eps)
+        layer.running_var.clamp_(min=0)
+        layer.weight.copy_(weight)
+        layer.bias.copy_(bias)
+
+
+def _scaled_layers(module: TransferModule) -> list[Any]:
+    layers: Any = module.modules()
+    return [layer for layer in layers if _has_statistics(layer) and layer.affine]
+
+
+def _state(layer: Any) -> tuple[Tensor, ...]:
+    return layer.weight, layer.bias, layer.running_mean, layer.running_var
+
+
+@torch.no_grad()
+def hold_statistics(module: TransferModule, parts: Iterable[Units]) -> None:
+    """Make the stored statistics those of the rows given, without changing what a layer returns.
+
+    Scale and shift of a layer are changed to make up for its new mean and variance.
+
+    Parameters
+    ----------
+    module : TransferModule
+        Its layers without scale and shift are left as they are.
+    parts : iterable of Units
+        Rows, such as :func:`in_batches` yields.
+    """
+    layers = _scaled_layers(module)
+    for layer, moments in _moments(module, parts, 0, layers, by_batch=False).items():
+        if moments.count > 1:
+            mean = moments.mean.to(layer.running_mean.dtype)
+            variance = (moments.squares / (moments.count - 1)).to(layer.running_var.dtype)
+            factor = layer.weight * (layer.running_var + layer.eps).rsqrt()
+            layer.bias.add_(factor * (mean - layer.running_mean))
+            layer.weight.copy_(factor * (variance + layer.eps).sqrt())
+            layer.running_mean.copy_(mean)
+            layer.running_var.copy_(variance)
+
+
+def _moments(
+    module: TransferModule,
+    parts: Iterable[Units],
+    start: int,
+    layers: Collection[Any],
+    by_batch: bool,
+) -> dict[Any, "_Moments"]:
+    """What layers see in one pass, each normalising by the batch or by what it has stored."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    seen = {layer: _Moments() for layer in layers}
+    try:
+        with _recording(seen, by_batch):
+            for units in parts:
+                _pass(module, units, start)
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+    return seen
 
 
 class _Moments:
@@ -153,8 +235,8 @@ class _Moments:
 
 
 @contextmanager
-def _recording(seen: dict[Any, _Moments]) -> Iterator[None]:
-    """Normalise by each batch, and note what it was normalised by.
+def _recording(seen: dict[Any, _Moments], by_batch: bool) -> Iterator[None]:
+    """Note each batch's mean and variance, and with `by_batch` normalise by them.
 
     A hook on the output: a layer that has one is not joined with the convolution before it.
     """
@@ -167,6 +249,8 @@ def _recording(seen: dict[Any, _Moments]) -> Iterator[None]:
         axes = [axis for axis in range(values.ndim) if axis != 1]
         variance, mean = torch.var_mean(values.to(layer.running_mean.dtype), axes, correction=0)
         seen[layer].add(count, mean, variance)
+        if not by_batch:
+            return output
         weights = (layer.weight, layer.bias)
         return functional.batch_norm(values, mean, variance, *weights, eps=layer.eps)
 

@@ -44,9 +44,9 @@ l2_sp : float, default=0.0
     Weight of half the squared distance to the starting weights of the body (Li et al., 2018).
 batch_norm : {"auto", "frozen", "update", "adapt"}, default="auto"
     Statistics of batch normalisation: "frozen" keeps those of the starting weights, "update"
-    moves them with every batch, "adapt" keeps them in training and estimates all of them
-    again afterwards, on the target rows, or where there are none on all (Li et al., 2017). "auto"
-    keeps those of published networks and updates others.
+    moves them with every batch, "adapt" keeps them in training and changes all of them
+    afterwards, so that target rows are normalised to what source rows are (AdaBN, Li et al.,
+    2017). "auto" keeps those of published networks and updates others.
 lora : int, default=None
     Rank of adapters in the transformer layers of "hf:…" networks, which then learn instead of
     these (Hu et al., 2022); extra ``[hf]``.

@@ -16,7 +16,6 @@ __all__ = [
     "check_labels",
     "check_weights",
     "class_indices",
-    "is_masked",
     "is_one_class",
     "number_domains",
 ]
@@ -93,12 +92,6 @@ def class_indices(y: np.ndarray, classes: np.ndarray | None) -> tuple[np.ndarray
             "in the first call to partial_fit."
         )
     return classes, np.searchsorted(classes, y)
-
-
-def is_masked(y: np.ndarray, source: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Target rows whose label is none of the known classes: their label is withheld."""
-    known = set(classes.tolist())
-    return ~source & np.array([label not in known for label in y.tolist()], dtype=bool)
 
 
 def number_domains(

@@ -5,16 +5,13 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.metrics import accuracy_score
-from sklearn.utils import column_or_1d
 from torch import Tensor
 
-from .._domains import check_allowed, check_sample_domain, is_source
+from .._domains import check_allowed, check_sample_domain, known_accuracy
 from .._validation import check_is_fitted
 from ..backbones import Backbone, Units
 from ..embedding._rows import Rows, check_rows
 from ._build import Plan
-from ._labels import is_masked
 from ._net import TransferNet
 from ._prefix import prefix_units
 
@@ -181,13 +178,4 @@ class NetworkPredictor(ClassifierMixin, BaseEstimator):
             Between 0 and 1.
         """
         predicted = self.predict(X, sample_domain, allow_source)
-        y = column_or_1d(y)
-        source = is_source(check_sample_domain(sample_domain, len(predicted)))
-        known = ~is_masked(y, source, self.classes_)
-        if not known.any():
-            raise ValueError(
-                f"none of the {len(y)} labels in y is one of classes_; nothing can be scored."
-            )
-        if sample_weight is not None:
-            sample_weight = np.asarray(sample_weight)[known]
-        return accuracy_score(y[known], predicted[known], sample_weight=sample_weight)
+        return known_accuracy(predicted, y, sample_weight, sample_domain, self.classes_)

@@ -6,8 +6,7 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 from torch import Tensor
 
-from .._domains import check_sample_domain, is_source
-from ._labels import is_masked
+from .._domains import check_sample_domain, is_masked, is_source
 from ._predict import NetworkPredictor
 from ._task_labels import TaskLabels, is_table, stack_labels
 

@@ -18,7 +18,7 @@ from ..backbones import Units, fingerprint
 from ..backbones._lora import n_before_adapters
 from ..embedding._precision import autocast_dtype
 from ._averaging import AverageWeights
-from ._batch_norm import adapt_statistics, in_batches, updated_layers
+from ._batch_norm import adapt_from_source, adapt_statistics, in_batches, updated_layers
 from ._batches import RowSet
 from ._callbacks import Patience, Reseed, UnfreezeBlocks
 from ._checkpoint import Checkpoint, fit_name, restore
@@ -202,7 +202,7 @@ def train(
     n_frozen = max(n_frozen, n_before_adapters(module.body))
     module.freeze(n_frozen, frozen_names)
     trained = data if objective.takes_target else data.take(np.flatnonzero(data.source))
-    if estimator.batch_norm == "adapt" and len(_adapted_to(data)) == 1:
+    if estimator.batch_norm == "adapt" and (~data.source).sum() == 1:
         _adapt(
             estimator, deepcopy(module), data
         )  # may be too little, which is told before training
@@ -228,16 +228,14 @@ def train(
     return net
 
 
-def _adapted_to(data: Data) -> np.ndarray:
-    """The target rows, or where there are none all."""
-    return np.flatnonzero(~data.source | data.source.all())
-
-
 def _adapt(estimator: Any, module: TransferModule, data: Data) -> None:
-    """Statistics of batch normalisation on the rows to adapt to."""
-    if estimator.batch_norm == "adapt":
-        units = units_of(module, data.take(_adapted_to(data)).rows, 0)
-        adapt_statistics(module, in_batches(units))
+    """Statistics of batch normalisation on the target, if there is one."""
+    if estimator.batch_norm == "adapt" and not data.source.all():
+        sides = [
+            in_batches(units_of(module, data.take(np.flatnonzero(side)).rows, 0))
+            for side in (data.source, ~data.source)
+        ]
+        adapt_from_source(module, *sides)
 
 
 def _fit(

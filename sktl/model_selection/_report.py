@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from numbers import Real
 from typing import Any
 
@@ -19,6 +18,7 @@ from ._display import LABELS, TransferDisplay, name_of_metric
 from ._folds import make_folds
 from ._interval import Estimate, corrected_interval
 from ._scratch import scratch_of
+from ._table import as_html, as_text
 
 __all__ = ["TransferReport", "transfer_report"]
 
@@ -109,25 +109,10 @@ class TransferReport:
         )
 
     def __repr__(self) -> str:
-        table = self._table()
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-            for line in table
-        ]
-        return "\n".join([*lines, self._caption()])
+        return f"{as_text(self._table())}\n{self._caption()}"
 
     def _repr_html_(self) -> str:
-        head, *body = self._table()
-        cells = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-        rows = "".join(
-            f"<tr><th>{escape(name)}</th>" + "".join(f"<td>{cell}</td>" for cell in line) + "</tr>"
-            for name, *line in body
-        )
-        return (
-            f"<table><caption>{escape(self._caption())}</caption>"
-            f"<thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table>"
-        )
+        return as_html(self._table(), self._caption())
 
 
 @validate_params(

@@ -9,7 +9,9 @@ from torch.optim.swa_utils import update_bn
 from sktl._random import torch_seed
 from sktl.backbones import Backbone, InputSpec, Ragged, Units, make_backbone
 from sktl.classifiers._batch_norm import (
+    adapt_from_source,
     adapt_statistics,
+    hold_statistics,
     in_batches,
     set_batch_norm,
     updated_layers,
@@ -322,3 +324,54 @@ def test_a_gpu_gives_the_same(rows):
     module.cuda()
     adapt_statistics(module, [Units(rows.cuda())])
     close([value.cpu() for value in statistics(module)], expected)
+
+
+def test_statistics_of_other_rows_are_held_without_a_change_of_what_is_returned(rows):
+    module = two_norms()
+    for layer in norms(module):
+        for value in (layer.weight, layer.bias, layer.running_mean):
+            nn.init.normal_(value)
+        nn.init.uniform_(layer.running_var, 0.5, 2.0)
+    module.eval()
+    before = module.infer(Units(rows))[1]
+    hold_statistics(module, [Units(part) for part in rows.split(20)])
+    torch.testing.assert_close(module.infer(Units(rows))[1], before, rtol=1e-4, atol=1e-5)
+    seen = module.body.blocks[0](rows)
+    close(statistics(module)[:2], [seen.mean(0), seen.var(0)])
+
+
+def test_a_folded_network_adapts_as_the_one_it_was_folded_from(rows):
+    """Statistics folded into scale and shift are lost, but the source's can be found again."""
+    kept, folded = two_norms(), two_norms()
+    source, target = rows, 2 * rows - 5
+    adapt_statistics(kept, [Units(source)])
+    folded.load_state_dict(kept.state_dict())
+    for layer in norms(folded):
+        with torch.no_grad():
+            layer.weight.div_((layer.running_var + layer.eps).sqrt())
+            layer.bias.sub_(layer.weight * layer.running_mean)
+        nn.init.zeros_(layer.running_mean)
+        nn.init.constant_(layer.running_var, 1 - layer.eps)
+    torch.testing.assert_close(
+        folded.eval().infer(Units(source))[1], kept.eval().infer(Units(source))[1]
+    )
+    before = kept.infer(Units(target))[1]
+    plain = two_norms()
+    plain.load_state_dict(kept.state_dict())
+    adapt_statistics(plain, [Units(target)])
+    for module in (kept, folded):
+        weights = [value.clone() for value in module.parameters()]
+        adapt_from_source(module, [Units(source)], [Units(target)])
+        close(list(module.parameters()), weights)
+        # AdaBN of the network whose statistics are those of the source; these were of one batch,
+        # whose variance is 50/49 of the one it was normalised by.
+        expected = plain.eval().infer(Units(target))[1]
+        torch.testing.assert_close(module.infer(Units(target))[1], expected, rtol=0.05, atol=0.05)
+        assert (before - expected).abs().mean() > 0.3
+
+
+def test_layers_without_scale_and_shift_hold_what_they_have(rows):
+    module = chained(nn.Linear(6, 5), nn.BatchNorm1d(5, affine=False))
+    before = statistics(module)
+    hold_statistics(module, [Units(rows)])
+    close(statistics(module), before)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sktl import FineTunedClassifier
-from sktl.classifiers._labels import check_labels, check_weights, is_masked
+from sktl.classifiers._labels import check_labels, check_weights
 
 SOURCE = np.array([True, True, False, True, False])
 
@@ -54,16 +54,3 @@ def test_without_weights_each_row_counts_once():
 def test_weights_that_mean_nothing_are_refused(weight, message):
     with pytest.raises(ValueError, match=message):
         check_weights(weight, 5, SOURCE)
-
-
-@pytest.mark.parametrize(
-    ("y", "classes", "expected"),
-    [
-        ([0, 9, -1, 1, 1], [0, 1], [False, False, True, False, False]),
-        (["a", "z", "a", "b", "?"], ["a", "b"], [False, False, False, False, True]),
-        ([0.0, 1.0, np.nan, 1.0, 0.0], [0, 1], [False, False, True, False, False]),
-    ],
-)
-def test_only_target_rows_of_unknown_label_are_masked(y, classes, expected):
-    masked = is_masked(np.array(y), SOURCE, np.array(classes))
-    assert masked.tolist() == expected
