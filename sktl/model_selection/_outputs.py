@@ -15,7 +15,7 @@ from .._domains import check_sample_domain, is_source
 from .._validation import _num_samples
 from ._calls import call, embed, unwrap
 
-__all__ = ["Outputs", "odds_of_target"]
+__all__ = ["Outputs", "a_distance", "odds_of_target"]
 
 N_FOLDS = 5
 # How near to 0 or 1 a probability may come, so that odds stay finite.
@@ -165,3 +165,10 @@ def odds_of_target(rows: np.ndarray, source: np.ndarray) -> np.ndarray:
     proba = cross_val_predict(model, rows, ~source, cv=folds, method="predict_proba")[:, 1]
     proba = proba.clip(SMALLEST, 1 - SMALLEST)
     return np.asarray(proba / (1 - proba))
+
+
+def a_distance(odds: np.ndarray, source: np.ndarray) -> float:
+    """2 (1 - 2 ε), with ε the mean over both domains of the share that is told wrongly."""
+    says_target = odds > 1
+    error = (says_target[source].mean() + (~says_target[~source]).mean()) / 2
+    return float(2 * (1 - 2 * error))

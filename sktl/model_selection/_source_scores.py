@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._outputs import Outputs
+from ._outputs import Outputs, a_distance
 
 __all__ = [
     "deep_embedded_validation_score",
@@ -47,9 +47,7 @@ def proxy_a_distance_score(outputs: Outputs) -> float:
     :math:`\epsilon` is the error of a linear classifier that tells the domains apart by their
     embedding, each domain counting one half.
     """
-    says_target = outputs.odds > 1
-    error = (says_target[outputs.source].mean() + (~says_target[outputs.target]).mean()) / 2
-    return -2.0 * float(1 - 2 * error)
+    return -a_distance(outputs.odds, outputs.source)
 
 
 def _correct(outputs: Outputs) -> np.ndarray:

@@ -17,7 +17,7 @@ from .._random import integer_seed
 from .._validation import _num_samples, check_array
 from ..losses import mmd2
 from ..model_selection._calls import call, embed
-from ..model_selection._outputs import odds_of_target
+from ..model_selection._outputs import a_distance, odds_of_target
 
 __all__ = ["DomainShiftDisplay"]
 
@@ -191,7 +191,7 @@ class DomainShiftDisplay:
         Raises
         ------
         ValueError
-            If a domain is missing.
+            If a domain is missing, or lengths differ.
         """
         if not embeddings:
             raise ValueError("embeddings is empty; give one or more, by title.")
@@ -201,7 +201,7 @@ class DomainShiftDisplay:
             name: check_array(each, dtype=np.float64, input_name=f"embeddings[{name!r}]")
             for name, each in embeddings.items()
         }
-        check_consistent_length(*rows.values())
+        check_consistent_length(*rows.values(), y)
         domain = check_sample_domain(sample_domain, len(next(iter(rows.values()))))
         source = is_source(domain)
         if source.all() or not source.any():
@@ -306,6 +306,4 @@ def _mmd(rows: np.ndarray, source: np.ndarray) -> float:
 
 
 def _a_distance(rows: np.ndarray, source: np.ndarray) -> float:
-    says_target = odds_of_target(rows, source) > 1
-    error = (says_target[source].mean() + (~says_target[~source]).mean()) / 2
-    return max(0.0, 2.0 * float(1 - 2 * error))
+    return max(0.0, a_distance(odds_of_target(rows, source), source))

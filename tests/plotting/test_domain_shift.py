@@ -85,6 +85,8 @@ def test_what_cannot_be_drawn_is_refused(data):
         draw({"a": X}, np.ones(200))
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         draw({"a": X, "b": X[:10]}, sample_domain)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        draw({"a": X}, sample_domain, y=np.zeros(10))
     with pytest.raises(ValueError, match="embeddings is empty"):
         draw({}, sample_domain)
     with pytest.raises(ValueError, match="projection='umap'; give 'pca', 'tsne'"):
