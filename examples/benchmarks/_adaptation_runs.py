@@ -81,7 +81,9 @@ def fit(bed: Bed, task: str, method: str, seed: int, folder: Path) -> Run:
     X, y, sample_domain = bed.tasks[task]
     fitted = split(y, sample_domain, seed)
     masked = np.where(sample_domain < 0, -1, y)
-    estimator = DomainAdaptiveClassifier(random_state=seed, **bed.network)
+    # Frozen blocks see every clip once for all methods and tasks.
+    memory = str(folder / "frozen")
+    estimator = DomainAdaptiveClassifier(random_state=seed, memory=memory, **bed.network)
     estimator = clone(estimator).set_params(**METHODS[method])
     torch.set_num_threads(1)
     start = time.perf_counter()
