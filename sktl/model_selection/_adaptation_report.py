@@ -273,7 +273,7 @@ def _candidates(given: Any) -> tuple[list[str], list[Any], Any]:
                     random_state=integer_seed(given.random_state),
                 )
             )
-        names = [", ".join(f"{k}={v!r}" for k, v in setting.items()) for setting in settings]
+        names = [", ".join(f"{k}={_shown(v)}" for k, v in one.items()) for one in settings]
         found = [
             clone(given.estimator).set_params(**clone(setting, safe=False)) for setting in settings
         ]
@@ -292,6 +292,12 @@ def _candidates(given: Any) -> tuple[list[str], list[Any], Any]:
     for name, candidate in zip(names, found, strict=True):
         _check_classifier(candidate, f"candidate {name!r}")
     return names, found, clone(found[0] if plain is None else plain)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, np.generic):
+        value = value.item()
+    return f"{value:.4g}" if isinstance(value, float) else repr(value)
 
 
 def _check_classifier(estimator: Any, name: str) -> None:

@@ -108,6 +108,19 @@ def test_settings_of_a_search_are_candidates(data, search):
     assert list(report.scores) == ["mixval"]
 
 
+def test_drawn_settings_are_named_briefly(data):
+    X, y, sample_domain = data
+    drawn = {"gamma": np.geomspace(0.001, 1.0, 50), "method": ["kmm"]}
+    search = RandomizedSearchCV(
+        ImportanceWeightedClassifier(random_state=0), drawn, n_iter=1, random_state=0
+    )
+    report = adaptation_report(search, X, y, sample_domain, scoring="mixval", cv=2, random_state=0)
+    (name,) = report.names
+    gamma = float(name.removeprefix("gamma=").removesuffix(", method='kmm'"))
+    assert len(name) < 32
+    assert np.abs(drawn["gamma"] / gamma - 1).min() < 1e-3
+
+
 def test_processes_groups_splitters_and_pickles(data):
     X, y, sample_domain = data
     options = {"scoring": [prediction_entropy], "random_state": 0}
