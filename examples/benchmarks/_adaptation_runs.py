@@ -44,6 +44,21 @@ METHODS: dict[str, dict[str, Any]] = {
     "MCC": {"lambda_mcc": 1.0},
     "MCC + DANN": {"lambda_mcc": 1.0, "lambda_adv": 1.0},
 }
+WEIGHTS = (0.1, 1.0)
+
+
+def _with_weight(method: str, weight: float) -> tuple[str, dict[str, Any]]:
+    """Name and parameters of a method whose λ are `weight`; its own name where they are already."""
+    usual = METHODS[method]
+    given = {k: weight if k.startswith("lambda_") else value for k, value in usual.items()}
+    return method if given == usual else f"{method}, λ={weight:g}", given
+
+
+# For every method the names of its settings, one for each weight; AdaBN and source-only have none.
+GRIDS = {
+    method: list(dict.fromkeys(_with_weight(method, w)[0] for w in WEIGHTS)) for method in METHODS
+}
+SETTINGS = dict(_with_weight(method, weight) for method in METHODS for weight in WEIGHTS)
 
 
 @dataclass(frozen=True)
@@ -58,6 +73,10 @@ class Bed:
     @property
     def methods(self) -> list[str]:
         return [name for name in METHODS if name not in self.leave_out]
+
+    @property
+    def settings(self) -> list[str]:
+        return [name for method in self.methods for name in GRIDS[method]]
 
 
 @dataclass(frozen=True)
@@ -84,7 +103,7 @@ def fit(bed: Bed, task: str, method: str, seed: int, folder: Path) -> Run:
     # Frozen blocks see every clip once for all methods and tasks.
     memory = str(folder / "frozen")
     estimator = DomainAdaptiveClassifier(random_state=seed, memory=memory, **bed.network)
-    estimator = clone(estimator).set_params(**METHODS[method])
+    estimator = clone(estimator).set_params(**SETTINGS[method])
     torch.set_num_threads(1)
     start = time.perf_counter()
     estimator.fit(take(X, fitted), masked[fitted], sample_domain=sample_domain[fitted])
